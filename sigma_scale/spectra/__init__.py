@@ -1,0 +1,21 @@
+"""Spectrum images: X-ray counts in blocks of events, their energy axis and metadata."""
+
+from sigma_scale.spectra.axis import EnergyAxis
+from sigma_scale.spectra.events import EventBlock
+from sigma_scale.spectra.image import SpectrumImage
+from sigma_scale.spectra.metadata import MapMetadata, SourceFile
+from sigma_scale.spectra.passes import window_sums
+from sigma_scale.spectra.processing import Processing
+from sigma_scale.spectra.source import ArraySource, BlockSource
+
+__all__ = [
+    "ArraySource",
+    "BlockSource",
+    "EnergyAxis",
+    "EventBlock",
+    "MapMetadata",
+    "Processing",
+    "SourceFile",
+    "SpectrumImage",
+    "window_sums",
+]

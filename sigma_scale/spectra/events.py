@@ -1,0 +1,242 @@
+"""A block of a map as a list of X-ray events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sigma_scale.errors import CorruptChunkError, ParameterError, ShapeMismatchError
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+    from numpy.typing import NDArray
+
+    UIntArray = NDArray[np.unsignedinteger[Any]]
+
+__all__ = ["MAX_CHANNELS", "EventBlock"]
+
+MAX_CHANNELS = 65_535
+
+
+def smallest_unsigned(maximum: int) -> np.dtype[Any]:
+    """Narrowest unsigned type, up to 32 bits, that holds ``maximum``."""
+    return np.min_scalar_type(maximum)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventBlock:
+    """
+    The counts of a block of pixels, listed pixel by pixel in row-major order.
+
+    An *event* is a channel of a pixel that is not zero. Four flat streams hold them, the very
+    ones that the store compresses, so that a stored block needs no conversion before the
+    compiled loops can read it.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows, columns and channels of the block.
+    per_pixel : array, shape (rows * columns,), uint8, uint16 or uint32
+        Number of events of each pixel.
+    gap_low, gap_high : array, shape (events,), uint8
+        Low and high byte of the distance in channels from the pixel's event before; the first
+        event of a pixel counts from channel 0.
+    counts : array, shape (events,), uint8, uint16 or uint32
+        Counts of each event, in the data type of the map.
+    """
+
+    shape: tuple[int, int, int]
+    per_pixel: UIntArray
+    gap_low: NDArray[np.uint8]
+    gap_high: NDArray[np.uint8]
+    counts: UIntArray
+
+    @property
+    def n_events(self) -> int:
+        """Number of events in the block."""
+        return int(self.counts.size)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the counts."""
+        return self.counts.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the streams take."""
+        return sum(a.nbytes for a in (self.per_pixel, self.gap_low, self.gap_high, self.counts))
+
+    @classmethod
+    def from_dense(cls, dense: NDArray[Any]) -> EventBlock:
+        """
+        List the events of a dense block.
+
+        Parameters
+        ----------
+        dense : array, shape (rows, columns, channels), unsigned integer of up to 32 bits
+            Counts.
+
+        Raises
+        ------
+        ParameterError
+            If the counts are not unsigned integers or there are too many channels.
+        """
+        from sigma_scale.spectra.kernels import find_events
+
+        check_counts(dense.dtype, dense.shape[-1])
+        rows, columns, n_channels = dense.shape
+        flat = np.ascontiguousarray(dense.reshape(rows * columns, n_channels))
+        n_events = int(np.count_nonzero(flat))
+        per_pixel = np.empty(rows * columns, dtype=np.uint32)
+        channels = np.empty(n_events, dtype=np.uint16)
+        counts = np.empty(n_events, dtype=flat.dtype)
+        find_events(flat, per_pixel, channels, counts)
+        return cls._from_channels((rows, columns, n_channels), per_pixel, channels, counts)
+
+    @classmethod
+    def from_csr(cls, matrix: sp.csr_array, shape: tuple[int, int, int]) -> EventBlock:
+        """
+        List the events of a sparse block.
+
+        Parameters
+        ----------
+        matrix : scipy.sparse.csr_array, shape (rows * columns, channels)
+            Counts, pixels in row-major order, unsigned integers of up to 32 bits. Channels of
+            a pixel that are out of order or listed twice are put right in a copy.
+        shape : tuple of int
+            Rows, columns and channels.
+
+        Raises
+        ------
+        ParameterError
+            If the counts are not unsigned integers or there are too many channels.
+        ShapeMismatchError
+            If the matrix is not of the size that ``shape`` says.
+        """
+        rows, columns, n_channels = shape
+        if matrix.shape != (rows * columns, n_channels):
+            raise ShapeMismatchError(
+                f"A matrix of shape {matrix.shape} can't be a block of {rows} x {columns} pixels "
+                f"and {n_channels} channels."
+            )
+        check_counts(matrix.dtype, n_channels)
+        if not matrix.has_canonical_format or (matrix.nnz and not matrix.data.all()):
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+            matrix.eliminate_zeros()
+        per_pixel = np.diff(matrix.indptr).astype(np.uint32)
+        return cls._from_channels(shape, per_pixel, matrix.indices, matrix.data)
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> EventBlock:
+        """Block without a single count."""
+        none = np.empty(0, dtype=np.uint8)
+        per_pixel = np.zeros(shape[0] * shape[1], dtype=np.uint8)
+        return cls(shape, per_pixel, none, none, np.empty(0, dtype=dtype))
+
+    @classmethod
+    def _from_channels(
+        cls,
+        shape: tuple[int, int, int],
+        per_pixel: NDArray[np.uint32],
+        channels: NDArray[Any],
+        counts: UIntArray,
+    ) -> EventBlock:
+        from sigma_scale.spectra.kernels import gaps_from_channels
+
+        gap_low = np.empty(counts.size, dtype=np.uint8)
+        gap_high = np.empty(counts.size, dtype=np.uint8)
+        if not gaps_from_channels(per_pixel, channels, gap_low, gap_high):
+            raise ParameterError("The channels of a pixel must ascend, each listed once.")
+        narrow = smallest_unsigned(int(per_pixel.max(initial=0)))
+        return cls(shape, per_pixel.astype(narrow), gap_low, gap_high, np.ascontiguousarray(counts))
+
+    def to_csr(self) -> sp.csr_array:
+        """
+        Counts as a sparse matrix, shape (rows * columns, channels), in canonical form.
+
+        Raises
+        ------
+        CorruptChunkError
+            If an event lies past the last channel.
+        """
+        import scipy.sparse as sp
+
+        from sigma_scale.spectra.kernels import events_to_csr
+
+        rows, columns, n_channels = self.shape
+        indptr = np.zeros(rows * columns + 1, dtype=np.int64 if self.n_events > 2**31 else np.int32)
+        indices = np.empty(self.n_events, dtype=indptr.dtype)
+        if not events_to_csr(
+            self.per_pixel, self.gap_low, self.gap_high, n_channels, indptr, indices
+        ):
+            raise past_end_error(self.shape)
+        matrix = sp.csr_array((self.counts, indices, indptr), shape=(rows * columns, n_channels))
+        matrix.has_canonical_format = True
+        return matrix
+
+    def to_dense(self) -> UIntArray:
+        """Counts as a dense array, shape (rows, columns, channels)."""
+        dense: UIntArray = self.to_csr().toarray().reshape(self.shape)
+        return dense
+
+    def clipped(self, rows: int, columns: int) -> EventBlock:
+        """
+        Leave out padding rows and columns, which hold no events, from a block's end.
+
+        Raises
+        ------
+        CorruptChunkError
+            If there are events in what would be left out.
+        """
+        if (rows, columns) == self.shape[:2]:
+            return self
+        inside = self.per_pixel.reshape(self.shape[:2])[:rows, :columns].ravel()
+        if int(inside.sum(dtype=np.int64)) != self.n_events:
+            raise CorruptChunkError("A block holds counts beyond the edge of the map.")
+        return EventBlock(
+            (rows, columns, self.shape[2]), inside, self.gap_low, self.gap_high, self.counts
+        )
+
+    def padded(self, rows: int, columns: int) -> EventBlock:
+        """Add empty rows and columns at the end, up to the given size."""
+        if (rows, columns) == self.shape[:2]:
+            return self
+        per_pixel = np.zeros((rows, columns), dtype=self.per_pixel.dtype)
+        per_pixel[: self.shape[0], : self.shape[1]] = self.per_pixel.reshape(self.shape[:2])
+        return EventBlock(
+            (rows, columns, self.shape[2]),
+            per_pixel.ravel(),
+            self.gap_low,
+            self.gap_high,
+            self.counts,
+        )
+
+
+def check_counts(dtype: np.dtype[Any], n_channels: int) -> None:
+    """
+    Refuse what events can't hold.
+
+    Raises
+    ------
+    ParameterError
+        If the type is not an unsigned integer of up to 32 bits, or there are more than 65,535
+        channels.
+    """
+    if dtype.kind != "u" or dtype.itemsize > 4:  # noqa: PLR2004
+        raise ParameterError(
+            f"Events hold unsigned integers of up to 32 bits, not {dtype}. "
+            "Convert the counts, or store data that aren't counts as floats."
+        )
+    if not 1 <= n_channels <= MAX_CHANNELS:
+        raise ParameterError(f"Events hold 1 to {MAX_CHANNELS:,} channels, not {n_channels:,}.")
+
+
+def past_end_error(shape: tuple[int, int, int]) -> CorruptChunkError:
+    """Error for a block with an event beyond its last channel."""
+    return CorruptChunkError(
+        f"A block of {shape[0]} x {shape[1]} pixels holds an event past its last channel "
+        f"({shape[2] - 1}): the chunk is damaged. Restore it from a copy or ingest the map again."
+    )

@@ -1,0 +1,215 @@
+"""
+Compiled loops over X-ray events.
+
+All of them take the streams of an :class:`~sigma_scale.spectra.events.EventBlock` and visit its
+pixels in row-major order. Indices are unsigned so that numba needs no wrap-around check, and a
+channel is clamped to one slot past the end instead of being trusted: a damaged block can then
+spoil only that slot, which the caller looks at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    UIntArray = NDArray[np.unsignedinteger[Any]]
+
+__all__ = ["count_windows", "events_to_csr", "find_events", "gaps_from_channels", "label_sums"]
+
+_U = np.uint64
+
+
+@njit(nogil=True, cache=True)
+def find_events(
+    dense: UIntArray,
+    per_pixel: NDArray[np.uint32],
+    channels: NDArray[np.uint16],
+    counts: UIntArray,
+) -> None:
+    """
+    List the channels that are not zero of ``dense`` (pixel, channel), pixel after pixel.
+
+    ``channels`` and ``counts`` must have room for all of them.
+    """
+    k = _U(0)
+    for p in range(dense.shape[0]):
+        start = k
+        for c in range(dense.shape[1]):
+            value = dense[p, c]
+            if value != 0:
+                channels[k] = c
+                counts[k] = value
+                k += _U(1)
+        per_pixel[p] = k - start
+
+
+@njit(nogil=True, cache=True)
+def gaps_from_channels(
+    per_pixel: NDArray[np.uint32],
+    channels: NDArray[Any],
+    gap_low: NDArray[np.uint8],
+    gap_high: NDArray[np.uint8],
+) -> bool:
+    """Write each event's distance from the one before; False if a pixel's are not ascending."""
+    k = _U(0)
+    for p in range(per_pixel.shape[0]):
+        previous = _U(0)
+        first = True
+        for _ in range(per_pixel[p]):
+            channel = _U(channels[k])
+            if not first and channel <= previous:
+                return False
+            gap = channel - previous
+            gap_low[k] = gap & _U(255)
+            gap_high[k] = gap >> _U(8)
+            previous = channel
+            first = False
+            k += _U(1)
+    return True
+
+
+@njit(nogil=True, cache=True)
+def events_to_csr(
+    per_pixel: UIntArray,
+    gap_low: NDArray[np.uint8],
+    gap_high: NDArray[np.uint8],
+    n_channels: int,
+    indptr: NDArray[Any],
+    indices: NDArray[Any],
+) -> bool:
+    """Write the CSR index arrays of a block; False if a channel lies past the end."""
+    k = _U(0)
+    last = _U(n_channels)
+    for p in range(_U(per_pixel.shape[0])):
+        channel = _U(0)
+        end = k + _U(per_pixel[p])
+        for j in range(k, end):
+            channel += _U(gap_low[j]) | (_U(gap_high[j]) << _U(8))
+            indices[j] = channel
+        # Channels ascend, so a pixel's last event tells for all of them.
+        if end > k and channel >= last:
+            return False
+        k = end
+        indptr[p + _U(1)] = end
+    return True
+
+
+@njit(nogil=True, cache=True)
+def count_windows(
+    per_pixel: UIntArray,
+    gap_low: NDArray[np.uint8],
+    gap_high: NDArray[np.uint8],
+    counts: UIntArray,
+    n_columns: int,
+    window: tuple[int, int, int, int],
+    bin_factors: tuple[int, int],
+    origin: tuple[int, int],
+    segment_of: NDArray[np.uint8],
+    sums: UIntArray,
+    spectrum: NDArray[np.uint64],
+) -> None:
+    """
+    Add a block's counts to binned segment sums and to a spectrum, in one pass.
+
+    Parameters
+    ----------
+    per_pixel, gap_low, gap_high, counts : array
+        The block's streams.
+    n_columns : int
+        Pixels per row of the block.
+    window : tuple of int
+        First and last-plus-one row, first and last-plus-one column of the block to use.
+    bin_factors : tuple of int
+        Pixels per bin in y and x.
+    origin : tuple of int
+        Row and column, counted in pixels from the output's first bin, of the block's first pixel.
+    segment_of : array, shape (n_channels + 1,), uint8
+        Energy segment of each channel; the last entry is the slot for channels past the end.
+    sums : array, shape (rows, columns, segments), uint32 or uint64
+        Binned sums to add to. Pixels beyond its last bin count for the spectrum only.
+    spectrum : array, shape (n_channels + 1,), uint64
+        Spectrum to add to; anything in its last entry afterwards means a damaged block.
+    """
+    row0, row1, column0, column1 = window
+    past_end = _U(spectrum.shape[0] - 1)
+    n_rows_out = sums.shape[0]
+    n_columns_out = sums.shape[1]
+    spare = np.zeros(sums.shape[2], dtype=sums.dtype)
+    k = _U(0)
+    p = _U(0)
+    for y in range(per_pixel.shape[0] // n_columns):
+        row_out = (origin[0] + y) // bin_factors[0]
+        row_used = row0 <= y < row1
+        for x in range(n_columns):
+            end = k + _U(per_pixel[p])
+            p += _U(1)
+            if row_used and column0 <= x < column1:
+                column_out = (origin[1] + x) // bin_factors[1]
+                if row_out < n_rows_out and column_out < n_columns_out:
+                    target = sums[row_out, column_out]
+                else:
+                    target = spare
+                channel = _U(0)
+                for j in range(k, end):
+                    channel += _U(gap_low[j]) | (_U(gap_high[j]) << _U(8))
+                    c = min(channel, past_end)
+                    value = counts[j]
+                    spectrum[c] += value
+                    target[_U(segment_of[c])] += value
+            k = end
+
+
+@njit(nogil=True, cache=True)
+def label_sums(
+    per_pixel: UIntArray,
+    gap_low: NDArray[np.uint8],
+    gap_high: NDArray[np.uint8],
+    counts: UIntArray,
+    n_columns: int,
+    labels: NDArray[np.int32],
+    weights: NDArray[np.float64],
+    sums: NDArray[np.uint64],
+    weighted: NDArray[np.float64],
+) -> None:
+    """
+    Add a block's spectra to those of their labels, as counts and weighted.
+
+    Parameters
+    ----------
+    per_pixel, gap_low, gap_high, counts : array
+        The block's streams.
+    n_columns : int
+        Pixels per row of the block.
+    labels : array, shape (rows, columns), int32
+        Row of ``sums`` for each pixel; negative ones are left out.
+    weights : array, shape (rows, columns), float64
+        Weight of each pixel in ``weighted``.
+    sums : array, shape (labels, n_channels + 1), uint64
+        Summed spectra to add to; the last column is the slot for channels past the end.
+    weighted : array, shape (labels, n_channels + 1), float64
+        Weighted sums to add to.
+    """
+    past_end = _U(sums.shape[1] - 1)
+    k = _U(0)
+    p = _U(0)
+    for y in range(per_pixel.shape[0] // n_columns):
+        for x in range(n_columns):
+            end = k + _U(per_pixel[p])
+            p += _U(1)
+            label = labels[y, x]
+            if label >= 0:
+                weight = weights[y, x]
+                channel = _U(0)
+                for j in range(k, end):
+                    channel += _U(gap_low[j]) | (_U(gap_high[j]) << _U(8))
+                    c = min(channel, past_end)
+                    sums[label, c] += counts[j]
+                    weighted[label, c] += weight * counts[j]
+            k = end

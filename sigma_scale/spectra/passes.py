@@ -1,0 +1,311 @@
+"""Passes over the events of a map: each block is read once and only sums are kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from sigma_scale.spectra.events import past_end_error
+from sigma_scale.spectra.regions import RegionPlan, split_axis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Sequence
+
+    import dask.array as da
+    from numpy.typing import NDArray
+
+    from sigma_scale.spectra.events import EventBlock
+    from sigma_scale.spectra.source import BlockSource
+
+__all__ = [
+    "PlacedBlock",
+    "WindowSums",
+    "blocks_of_region",
+    "lazy_pass",
+    "plan_regions",
+    "region_window_sums",
+    "window_sums",
+]
+
+_TARGET_PIXELS = 512
+"""Side of a task's region: some tens of milliseconds of work at usual count rates."""
+
+
+class PlacedBlock(NamedTuple):
+    """A block and the part of it that a region uses."""
+
+    block: EventBlock
+    origin: tuple[int, int]
+    """Row and column in the map of the block's first pixel."""
+    window: tuple[int, int, int, int]
+    """First and last-plus-one row, first and last-plus-one column of the block to use."""
+
+
+class WindowSums(NamedTuple):
+    """What one pass over a region gives."""
+
+    sums: NDArray[Any]
+    """Counts per bin and energy window, shape (rows, columns, windows)."""
+    spectrum: NDArray[np.uint64]
+    """Sum spectrum of all pixels of the region, shape (channels,)."""
+
+
+def blocks_of_region(
+    source: BlockSource, limits: tuple[int, int, int, int]
+) -> Iterator[PlacedBlock]:
+    """
+    Read the blocks that overlap a region, one after the other.
+
+    Parameters
+    ----------
+    source : BlockSource
+        The map's counts.
+    limits : tuple of int
+        First and last-plus-one row and column of the region in pixels.
+    """
+    top, bottom, left, right = limits
+    height, width = source.chunk_shape
+    for i in range(top // height, -(-bottom // height)):
+        for j in range(left // width, -(-right // width)):
+            y, x = i * height, j * width
+            window = (
+                max(top - y, 0),
+                min(bottom - y, height),
+                max(left - x, 0),
+                min(right - x, width),
+            )
+            yield PlacedBlock(source.read_block(i, j), (y, x), window)
+
+
+def plan_regions(
+    source: BlockSource, bin_factors: tuple[int, int], *, target: int = _TARGET_PIXELS
+) -> RegionPlan:
+    """Regions of a map for work that bins by ``bin_factors`` (y, x)."""
+    rows, columns = (
+        split_axis(length, chunk=chunk, factor=factor, target=target)
+        for length, chunk, factor in zip(
+            source.shape[:2], source.chunk_shape, bin_factors, strict=True
+        )
+    )
+    return RegionPlan(rows, columns, bin_factors)
+
+
+@dataclass(frozen=True)
+class Segments:
+    """
+    The energy axis cut where any window begins or ends.
+
+    A channel then belongs to exactly one segment, so that the compiled loop needs a single
+    addition per event however many windows there are and however they overlap.
+
+    Parameters
+    ----------
+    of_channel : array, shape (channels + 1,), uint8 or uint16
+        Segment of each channel.
+    in_window : array, shape (segments, windows), uint8
+        Which segments make up each window.
+    """
+
+    of_channel: NDArray[np.unsignedinteger[Any]]
+    in_window: NDArray[np.uint8]
+
+    @classmethod
+    def from_windows(cls, windows: Sequence[range], n_channels: int) -> Segments:
+        """Cut an axis of ``n_channels`` channels at the ends of the windows."""
+        cuts = np.unique([0, n_channels, *(end for w in windows for end in (w.start, w.stop))])
+        of_channel = np.searchsorted(cuts, np.arange(n_channels + 1), side="right") - 1
+        # One more row for the slot past the end, which no window takes in.
+        in_window = np.zeros((cuts.size, len(windows)), dtype=np.uint8)
+        for number, window in enumerate(windows):
+            in_window[:-1, number] = (cuts[:-1] >= window.start) & (cuts[:-1] < window.stop)
+        return cls(of_channel.astype(np.min_scalar_type(cuts.size)), in_window)
+
+
+def sums_dtype(counts: np.dtype[Any], n_summed: int) -> np.dtype[Any]:
+    """Type that no sum of ``n_summed`` counts can exceed: uint32, or uint64 where needed."""
+    largest = int(np.iinfo(counts).max) * n_summed
+    return np.dtype(np.uint32 if largest <= np.iinfo(np.uint32).max else np.uint64)
+
+
+def region_window_sums(
+    source: BlockSource,
+    limits: tuple[int, int, int, int],
+    bin_factors: tuple[int, int],
+    segments: Segments,
+) -> WindowSums:
+    """
+    Sum a region's counts in energy windows per bin, and over all pixels per channel.
+
+    Parameters
+    ----------
+    source : BlockSource
+        The map's counts.
+    limits : tuple of int
+        First and last-plus-one row and column of the region in pixels.
+    bin_factors : tuple of int
+        Pixels per bin in y and x.
+    segments : Segments
+        The windows.
+
+    Raises
+    ------
+    CorruptChunkError
+        If a block is damaged.
+    """
+    from sigma_scale.spectra.kernels import count_windows
+
+    top, bottom, left, right = limits
+    rows = bottom // bin_factors[0] - top // bin_factors[0]
+    columns = right // bin_factors[1] - left // bin_factors[1]
+    n_channels = source.shape[2]
+    dtype = sums_dtype(source.dtype, n_channels * math.prod(bin_factors))
+    sums = np.zeros((rows, columns, segments.in_window.shape[0]), dtype=dtype)
+    spectrum = np.zeros(n_channels + 1, dtype=np.uint64)
+    for block, (y, x), window in blocks_of_region(source, limits):
+        count_windows(
+            block.per_pixel,
+            block.gap_low,
+            block.gap_high,
+            block.counts,
+            block.shape[1],
+            window,
+            bin_factors,
+            (y - top, x - left),
+            segments.of_channel,
+            sums,
+            spectrum,
+        )
+        if spectrum[n_channels]:
+            raise past_end_error(block.shape)
+    return WindowSums(_join_segments(sums, segments.in_window), spectrum[:n_channels])
+
+
+def _join_segments(sums: NDArray[Any], in_window: NDArray[np.uint8]) -> NDArray[Any]:
+    """Add up the segments of each window: integer arithmetic, window by window."""
+    joined = np.zeros((*sums.shape[:2], in_window.shape[1]), dtype=sums.dtype)
+    for segment, window in zip(*np.nonzero(in_window), strict=True):
+        joined[:, :, window] += sums[:, :, segment]
+    return joined
+
+
+def lazy_pass(
+    function: Callable[..., Any],
+    source: BlockSource,
+    plan: RegionPlan,
+    token: Hashable,
+    **arguments: Any,
+) -> da.Array:
+    """
+    Call a function once per region, lazily.
+
+    Parameters
+    ----------
+    function : callable
+        Called as ``function(source, limits, **arguments)``, one call per region.
+    source : BlockSource
+        The map's counts.
+    plan : RegionPlan
+        The regions.
+    token : hashable
+        What the result depends on besides source and plan.
+    **arguments
+        Passed on.
+
+    Returns
+    -------
+    dask.array.Array, shape (regions in y, regions in x), object
+        Each element is what the function returned.
+    """
+    import dask.array as da
+    from dask.base import tokenize
+
+    name = f"{function.__name__}-{tokenize(source, plan.rows, plan.columns, token)}"
+    passes: da.Array = da.map_blocks(
+        _call_for_block,
+        name=name,
+        chunks=tuple((1,) * n for n in plan.shape),
+        dtype=object,
+        meta=np.empty((0, 0), dtype=object),
+        task=(function, source, plan, arguments),
+    )
+    return passes
+
+
+def _call_for_block(
+    task: tuple[Callable[..., Any], BlockSource, RegionPlan, dict[str, Any]],
+    block_id: tuple[int, int],
+) -> NDArray[np.object_]:
+    function, source, plan, arguments = task
+    holder = np.empty((1, 1), dtype=object)
+    holder[0, 0] = function(source, plan.limits(*block_id), **arguments)
+    return holder
+
+
+def window_sums(
+    source: BlockSource, windows: Sequence[range], bin_factors: tuple[int, int] = (1, 1)
+) -> tuple[da.Array, da.Array]:
+    """
+    Sum counts in energy windows per binned pixel, and per channel over the map, lazily.
+
+    Both results come from the same single pass when they are computed together.
+
+    Parameters
+    ----------
+    source : BlockSource
+        The map's counts.
+    windows : sequence of range
+        Channels of each window; they may overlap.
+    bin_factors : tuple of int, default: (1, 1)
+        Pixels per bin in y and x. Incomplete bins at the end count for the spectrum only.
+
+    Returns
+    -------
+    sums : dask.array.Array, shape (y, x, window), uint32 or uint64
+        Counts per bin and window.
+    spectrum : dask.array.Array, shape (channel,), uint64
+        Sum spectrum of the whole map.
+    """
+    import dask.array as da
+
+    plan = plan_regions(source, bin_factors)
+    segments = Segments.from_windows(windows, source.shape[2])
+    passes = lazy_pass(
+        region_window_sums,
+        source,
+        plan,
+        (tuple(windows), bin_factors),
+        bin_factors=bin_factors,
+        segments=segments,
+    )
+    rows, columns = plan.binned_chunks
+    dtype = sums_dtype(source.dtype, source.shape[2] * math.prod(bin_factors))
+    sums = da.map_blocks(
+        _take_sums,
+        passes,
+        chunks=(rows, columns, (len(windows),)),
+        new_axis=2,
+        dtype=dtype,
+        meta=np.empty((0, 0, 0), dtype=dtype),
+    )
+    spectra = da.map_blocks(
+        _take_spectrum,
+        passes,
+        chunks=((1,) * plan.shape[0], (1,) * plan.shape[1], (source.shape[2],)),
+        new_axis=2,
+        dtype=np.uint64,
+        meta=np.empty((0, 0, 0), dtype=np.uint64),
+    )
+    return sums, spectra.sum(axis=(0, 1), dtype=np.uint64)
+
+
+def _take_sums(holder: NDArray[np.object_]) -> NDArray[Any]:
+    sums: NDArray[Any] = holder[0, 0].sums
+    return sums
+
+
+def _take_spectrum(holder: NDArray[np.object_]) -> NDArray[np.uint64]:
+    spectrum: NDArray[np.uint64] = holder[0, 0].spectrum[None, None]
+    return spectrum

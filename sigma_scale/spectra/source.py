@@ -1,0 +1,103 @@
+"""Where the blocks of a spectrum image come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from sigma_scale.errors import EmptyMapError, ParameterError
+from sigma_scale.spectra.events import EventBlock, check_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["CHUNK_PIXELS", "ArraySource", "BlockSource"]
+
+CHUNK_PIXELS = 128
+"""Rows and columns of a block: large enough for little overhead, small enough for memory."""
+
+
+@runtime_checkable
+class BlockSource(Protocol):
+    """
+    A map's counts, readable block by block from any thread or process.
+
+    A source must be picklable, and ``read_block`` must return the same counts every time.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns and channels of the map."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Unsigned integer type of the counts."""
+
+    @property
+    def chunk_shape(self) -> tuple[int, int]:
+        """Rows and columns of a block; blocks at the map's end are clipped to it."""
+
+    def read_block(self, row: int, column: int) -> EventBlock:
+        """Block number ``row`` from the top and ``column`` from the left."""
+
+    def __dask_tokenize__(self) -> Hashable:
+        """Identity of the counts, so that equal work gets equal names."""
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySource:
+    """
+    Counts that are in memory as a dense array.
+
+    Parameters
+    ----------
+    data : array, shape (y, x, energy), unsigned integer of up to 32 bits
+        Counts.
+    chunk_shape : tuple of int, default: (128, 128)
+        Rows and columns of a block.
+
+    Raises
+    ------
+    EmptyMapError
+        If there are no pixels or channels.
+    ParameterError
+        If the counts are not unsigned integers or not three-dimensional.
+    """
+
+    data: NDArray[Any]
+    chunk_shape: tuple[int, int] = (CHUNK_PIXELS, CHUNK_PIXELS)
+
+    def __post_init__(self) -> None:
+        if self.data.ndim != 3:  # noqa: PLR2004
+            raise ParameterError(
+                f"A spectrum image has the dimensions y, x and energy, not {self.data.ndim}."
+            )
+        if self.data.size == 0:
+            raise EmptyMapError(f"The map has no pixels or no channels: shape {self.data.shape}.")
+        check_counts(self.data.dtype, self.data.shape[2])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns and channels."""
+        rows, columns, channels = self.data.shape
+        return rows, columns, channels
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the counts."""
+        return self.data.dtype
+
+    def read_block(self, row: int, column: int) -> EventBlock:
+        """Events of a block."""
+        height, width = self.chunk_shape
+        rows = slice(row * height, (row + 1) * height)
+        columns = slice(column * width, (column + 1) * width)
+        return EventBlock.from_dense(self.data[rows, columns])
+
+    def __dask_tokenize__(self) -> Hashable:
+        from dask.base import normalize_token
+
+        return ("ArraySource", normalize_token(self.data), self.chunk_shape)
