@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sigma_scale.spectra.passes import blocks_of_region
+from sigma_scale.spectra.passes import blocks_of_region, spectrum_dtype
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -35,7 +35,7 @@ def processed_region(
 
     Returns
     -------
-    scipy.sparse.csr_array, shape (bins, channels), uint64, or float64 if normalised
+    scipy.sparse.csr_array, shape (bins, channels), uint64, or float64 if normalised or of floats
         Bins in row-major order.
     """
     import scipy.sparse as sp
@@ -43,7 +43,8 @@ def processed_region(
     top, bottom, left, right = limits
     factor_y, factor_x = processing.bin_factors
     rows, columns = bottom // factor_y - top // factor_y, right // factor_x - left // factor_x
-    total = sp.csr_array((rows * columns, source.shape[2]), dtype=np.uint64)
+    dtype = spectrum_dtype(source.dtype)
+    total = sp.csr_array((rows * columns, source.shape[2]), dtype=dtype)
     for block, (y, x), (row0, row1, column0, column1) in blocks_of_region(source, limits):
         height, width = block.shape[:2]
         bin_row = np.arange(y - top, y - top + height) // factor_y
@@ -54,7 +55,7 @@ def processed_region(
         )
         pixels = np.flatnonzero(used_row[:, None] & used_column)
         bins = (bin_row[:, None] * columns + bin_column).ravel()[pixels]
-        ones = np.ones(pixels.size, dtype=np.uint64)
+        ones = np.ones(pixels.size, dtype=dtype)
         gather = sp.csr_array((ones, (bins, pixels)), shape=(rows * columns, height * width))
         total = total + gather @ block.to_csr()
     return _apply(sp.csr_array(total), processing)

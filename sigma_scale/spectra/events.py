@@ -19,6 +19,8 @@ __all__ = ["MAX_CHANNELS", "EventBlock"]
 
 MAX_CHANNELS = 65_535
 
+_COUNT_TYPES = tuple(np.dtype(name) for name in ("u1", "u2", "u4", "f4", "f8"))
+
 
 def smallest_unsigned(maximum: int) -> np.dtype[Any]:
     """Narrowest unsigned type, up to 32 bits, that holds ``maximum``."""
@@ -43,15 +45,15 @@ class EventBlock:
     gap_low, gap_high : array, shape (events,), uint8
         Low and high byte of the distance in channels from the pixel's event before; the first
         event of a pixel counts from channel 0.
-    counts : array, shape (events,), uint8, uint16 or uint32
-        Counts of each event, in the data type of the map.
+    counts : array, shape (events,), uint8, uint16, uint32, float32 or float64
+        Counts of each event, in the data type of the map; floats where it holds no true counts.
     """
 
     shape: tuple[int, int, int]
     per_pixel: UIntArray
     gap_low: NDArray[np.uint8]
     gap_high: NDArray[np.uint8]
-    counts: UIntArray
+    counts: NDArray[Any]
 
     @property
     def n_events(self) -> int:
@@ -75,13 +77,13 @@ class EventBlock:
 
         Parameters
         ----------
-        dense : array, shape (rows, columns, channels), unsigned integer of up to 32 bits
-            Counts.
+        dense : array, shape (rows, columns, channels)
+            Counts, unsigned integers of up to 32 bits or floats.
 
         Raises
         ------
         ParameterError
-            If the counts are not unsigned integers or there are too many channels.
+            If the counts are of another type or there are too many channels.
         """
         from sigma_scale.spectra.kernels import find_events
 
@@ -103,15 +105,15 @@ class EventBlock:
         Parameters
         ----------
         matrix : scipy.sparse.csr_array, shape (rows * columns, channels)
-            Counts, pixels in row-major order, unsigned integers of up to 32 bits. Channels of
-            a pixel that are out of order or listed twice are put right in a copy.
+            Counts, pixels in row-major order. Channels of a pixel that are out of order or
+            listed twice are put right in a copy.
         shape : tuple of int
             Rows, columns and channels.
 
         Raises
         ------
         ParameterError
-            If the counts are not unsigned integers or there are too many channels.
+            If the counts are of another type or there are too many channels.
         ShapeMismatchError
             If the matrix is not of the size that ``shape`` says.
         """
@@ -142,7 +144,7 @@ class EventBlock:
         shape: tuple[int, int, int],
         per_pixel: NDArray[np.uint32],
         channels: NDArray[Any],
-        counts: UIntArray,
+        counts: NDArray[Any],
     ) -> EventBlock:
         from sigma_scale.spectra.kernels import gaps_from_channels
 
@@ -177,9 +179,9 @@ class EventBlock:
         matrix.has_canonical_format = True
         return matrix
 
-    def to_dense(self) -> UIntArray:
+    def to_dense(self) -> NDArray[Any]:
         """Counts as a dense array, shape (rows, columns, channels)."""
-        dense: UIntArray = self.to_csr().toarray().reshape(self.shape)
+        dense: NDArray[Any] = self.to_csr().toarray().reshape(self.shape)
         return dense
 
     def clipped(self, rows: int, columns: int) -> EventBlock:
@@ -222,13 +224,13 @@ def check_counts(dtype: np.dtype[Any], n_channels: int) -> None:
     Raises
     ------
     ParameterError
-        If the type is not an unsigned integer of up to 32 bits, or there are more than 65,535
-        channels.
+        If the type is neither an unsigned integer of up to 32 bits nor a float, or there are
+        more than 65,535 channels.
     """
-    if dtype.kind != "u" or dtype.itemsize > 4:  # noqa: PLR2004
+    if dtype not in _COUNT_TYPES:
         raise ParameterError(
-            f"Events hold unsigned integers of up to 32 bits, not {dtype}. "
-            "Convert the counts, or store data that aren't counts as floats."
+            f"Events hold unsigned integers of up to 32 bits or floats, not {dtype}. "
+            "Convert the counts first."
         )
     if not 1 <= n_channels <= MAX_CHANNELS:
         raise ParameterError(f"Events hold 1 to {MAX_CHANNELS:,} channels, not {n_channels:,}.")

@@ -12,7 +12,13 @@ import numpy as np
 from sigma_scale.errors import EmptyMapError, ParameterError, ShapeMismatchError
 from sigma_scale.spectra.binned import dense_region, processed_region
 from sigma_scale.spectra.metadata import MapMetadata
-from sigma_scale.spectra.passes import lazy_pass, plan_regions, sums_dtype, window_sums
+from sigma_scale.spectra.passes import (
+    lazy_pass,
+    plan_regions,
+    spectrum_dtype,
+    sums_dtype,
+    window_sums,
+)
 from sigma_scale.spectra.processing import Processing
 from sigma_scale.spectra.source import ArraySource, BlockSource
 
@@ -241,7 +247,8 @@ class SpectrumImage:
         if not chosen.any():
             raise EmptyMapError("The region has no pixels. Select at least one.")
         steps = self.processing
-        total = np.zeros(self.shape[2], dtype=np.float64 if steps.normalised else np.uint64)
+        dtype = np.dtype(np.float64) if steps.normalised else spectrum_dtype(self.source.dtype)
+        total = np.zeros(self.shape[2], dtype=dtype)
         plan = plan_regions(self.source, steps.bin_factors, target=_DENSE_PIXELS)
         for i, j in np.ndindex(plan.shape):
             limits = plan.limits(i, j)

@@ -49,7 +49,7 @@ class WindowSums(NamedTuple):
 
     sums: NDArray[Any]
     """Counts per bin and energy window, shape (rows, columns, windows)."""
-    spectrum: NDArray[np.uint64]
+    spectrum: NDArray[Any]
     """Sum spectrum of all pixels of the region, shape (channels,)."""
 
 
@@ -125,9 +125,16 @@ class Segments:
 
 
 def sums_dtype(counts: np.dtype[Any], n_summed: int) -> np.dtype[Any]:
-    """Type that no sum of ``n_summed`` counts can exceed: uint32, or uint64 where needed."""
+    """Type that no sum of ``n_summed`` counts can exceed: uint32, uint64, or float64 for floats."""
+    if counts.kind == "f":
+        return np.dtype(np.float64)
     largest = int(np.iinfo(counts).max) * n_summed
     return np.dtype(np.uint32 if largest <= np.iinfo(np.uint32).max else np.uint64)
+
+
+def spectrum_dtype(counts: np.dtype[Any]) -> np.dtype[Any]:
+    """Type of a spectrum summed over a map."""
+    return np.dtype(np.float64 if counts.kind == "f" else np.uint64)
 
 
 def region_window_sums(
@@ -163,7 +170,7 @@ def region_window_sums(
     n_channels = source.shape[2]
     dtype = sums_dtype(source.dtype, n_channels * math.prod(bin_factors))
     sums = np.zeros((rows, columns, segments.in_window.shape[0]), dtype=dtype)
-    spectrum = np.zeros(n_channels + 1, dtype=np.uint64)
+    spectrum = np.zeros(n_channels + 1, dtype=spectrum_dtype(source.dtype))
     for block, (y, x), window in blocks_of_region(source, limits):
         count_windows(
             block.per_pixel,
@@ -263,9 +270,9 @@ def window_sums(
 
     Returns
     -------
-    sums : dask.array.Array, shape (y, x, window), uint32 or uint64
+    sums : dask.array.Array, shape (y, x, window), uint32, uint64 or float64
         Counts per bin and window.
-    spectrum : dask.array.Array, shape (channel,), uint64
+    spectrum : dask.array.Array, shape (channel,), uint64 or float64
         Sum spectrum of the whole map.
     """
     import dask.array as da
@@ -282,6 +289,7 @@ def window_sums(
     )
     rows, columns = plan.binned_chunks
     dtype = sums_dtype(source.dtype, source.shape[2] * math.prod(bin_factors))
+    total_dtype = spectrum_dtype(source.dtype)
     sums = da.map_blocks(
         _take_sums,
         passes,
@@ -295,10 +303,10 @@ def window_sums(
         passes,
         chunks=((1,) * plan.shape[0], (1,) * plan.shape[1], (source.shape[2],)),
         new_axis=2,
-        dtype=np.uint64,
-        meta=np.empty((0, 0, 0), dtype=np.uint64),
+        dtype=total_dtype,
+        meta=np.empty((0, 0, 0), dtype=total_dtype),
     )
-    return sums, spectra.sum(axis=(0, 1), dtype=np.uint64)
+    return sums, spectra.sum(axis=(0, 1), dtype=total_dtype)
 
 
 def _take_sums(holder: NDArray[np.object_]) -> NDArray[Any]:
@@ -306,6 +314,6 @@ def _take_sums(holder: NDArray[np.object_]) -> NDArray[Any]:
     return sums
 
 
-def _take_spectrum(holder: NDArray[np.object_]) -> NDArray[np.uint64]:
-    spectrum: NDArray[np.uint64] = holder[0, 0].spectrum[None, None]
+def _take_spectrum(holder: NDArray[np.object_]) -> NDArray[Any]:
+    spectrum: NDArray[Any] = holder[0, 0].spectrum[None, None]
     return spectrum

@@ -34,7 +34,7 @@ class BlockSource(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Unsigned integer type of the counts."""
+        """Type of the counts: unsigned integer of up to 32 bits, or float."""
 
     @property
     def chunk_shape(self) -> tuple[int, int]:
@@ -54,8 +54,8 @@ class ArraySource:
 
     Parameters
     ----------
-    data : array, shape (y, x, energy), unsigned integer of up to 32 bits
-        Counts.
+    data : array, shape (y, x, energy)
+        Counts, unsigned integers of up to 32 bits or floats.
     chunk_shape : tuple of int, default: (128, 128)
         Rows and columns of a block.
 
@@ -64,7 +64,7 @@ class ArraySource:
     EmptyMapError
         If there are no pixels or channels.
     ParameterError
-        If the counts are not unsigned integers or not three-dimensional.
+        If the counts are of another type or not three-dimensional.
     """
 
     data: NDArray[Any]

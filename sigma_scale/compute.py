@@ -1,0 +1,126 @@
+"""Where work runs, how far it has come, and how much memory it may take."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from sigma_scale import config
+from sigma_scale.errors import MemoryLimitError, ParameterError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+__all__ = ["check_memory", "memory_limit", "run"]
+
+_SHARE_OF_FREE_MEMORY = 0.75
+
+
+def run(*collections: Any, description: str) -> tuple[Any, ...]:
+    """
+    Compute lazy results together, so that they share the passes they have in common.
+
+    The work goes to the active ``distributed`` client if there is one, else to threads of this
+    process.
+
+    Parameters
+    ----------
+    *collections
+        Dask or xarray objects.
+    description : str
+        What is being done, for the progress bar.
+
+    Returns
+    -------
+    tuple
+        One result per collection.
+    """
+    import dask.base
+
+    if _cluster_client() is None:
+        with _local_bar(description):
+            return _as_tuple(dask.base.compute(*collections))
+    persisted = dask.base.persist(*collections)
+    if config.get("progress"):
+        from distributed import progress
+
+        progress(*persisted)
+    return _as_tuple(dask.base.compute(*persisted))
+
+
+def _as_tuple(results: Any) -> tuple[Any, ...]:
+    return tuple(results)
+
+
+def _cluster_client() -> Any:
+    """Active client, without importing distributed where nobody else has."""
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import default_client
+
+    try:
+        return default_client()
+    except ValueError:
+        return None
+
+
+def _local_bar(description: str) -> AbstractContextManager[Any]:
+    if not (description and config.get("progress")):
+        return nullcontext()
+    from tqdm.dask import TqdmCallback
+
+    bar: AbstractContextManager[Any] = TqdmCallback(desc=description, unit="task")
+    return bar
+
+
+def memory_limit() -> int:
+    """
+    Bytes that a step may take: the option ``memory_limit``, or most of what is free.
+
+    Raises
+    ------
+    ParameterError
+        If the option can't be understood.
+    """
+    chosen = config.get("memory_limit")
+    if chosen is None:
+        import psutil
+
+        return int(psutil.virtual_memory().available * _SHARE_OF_FREE_MEMORY)
+    from dask.utils import parse_bytes
+
+    try:
+        return int(parse_bytes(chosen))
+    except (ValueError, TypeError) as error:
+        raise ParameterError(
+            f"memory_limit must be a size such as '8GB', not {chosen!r}."
+        ) from error
+
+
+def check_memory(needed: int, *, what: str, remedy: str) -> None:
+    """
+    Refuse work that would not fit, before it starts.
+
+    Parameters
+    ----------
+    needed : int
+        Projected bytes.
+    what : str
+        The step, as the subject of the message.
+    remedy : str
+        What the user can do, as a full sentence.
+
+    Raises
+    ------
+    MemoryLimitError
+        If the projection exceeds the limit.
+    """
+    limit = memory_limit()
+    if needed > limit:
+        from dask.utils import format_bytes
+
+        raise MemoryLimitError(
+            f"{what} would take {format_bytes(needed)} of memory, the limit is "
+            f"{format_bytes(limit)}. {remedy}"
+        )

@@ -1,0 +1,9 @@
+"""The map on disk: one zarr group per map, with the counts as X-ray events."""
+
+from sigma_scale.store.codec import Encoding
+from sigma_scale.store.layout import is_store
+from sigma_scale.store.stored import StoredCounts, open_map
+from sigma_scale.store.writer import write_map
+from sigma_scale.store.zarr_codec import EventsCodec
+
+__all__ = ["Encoding", "EventsCodec", "StoredCounts", "is_store", "open_map", "write_map"]

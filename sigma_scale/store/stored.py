@@ -1,0 +1,133 @@
+"""Maps that are read from a store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from sigma_scale.errors import CorruptChunkError, StoreError
+from sigma_scale.spectra import EnergyAxis, EventBlock, MapMetadata, SpectrumImage
+from sigma_scale.store.chunks import read_chunk
+from sigma_scale.store.codec import decode
+from sigma_scale.store.layout import COUNTS, open_group
+from sigma_scale.store.zarr_codec import EventsCodec
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from pathlib import Path
+
+    import xarray as xr
+    import zarr
+
+__all__ = ["StoredCounts", "open_map"]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredCounts:
+    """
+    Counts in a zarr array, read chunk by chunk as events.
+
+    Parameters
+    ----------
+    array : zarr.Array, shape (y, x, energy)
+        The counts. Chunks of the codec ``sigma_scale.events`` are never made dense.
+    """
+
+    array: zarr.Array[Any]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns and channels."""
+        return cast("tuple[int, int, int]", self.array.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the counts."""
+        return np.dtype(self.array.dtype)
+
+    @property
+    def chunk_shape(self) -> tuple[int, int]:
+        """Rows and columns of a chunk."""
+        return self.array.chunks[0], self.array.chunks[1]
+
+    def read_block(self, row: int, column: int) -> EventBlock:
+        """
+        Read the events of a chunk.
+
+        Raises
+        ------
+        CorruptChunkError
+            If the chunk is truncated or altered; the message names it.
+        StoreError
+            If the chunk is missing or can't be read.
+        """
+        height, width = self.chunk_shape
+        rows = min(height, self.shape[0] - row * height)
+        columns = min(width, self.shape[1] - column * width)
+        if not isinstance(self.array.serializer, EventsCodec):
+            top, left = row * height, column * width
+            dense = self.array[top : top + rows, left : left + columns]
+            return EventBlock.from_dense(np.asarray(dense))
+        data = read_chunk(self.array, (row, column, 0))
+        try:
+            block = decode(data, (height, width, self.shape[2]), self.dtype)
+            return block.clipped(rows, columns)
+        except CorruptChunkError as error:
+            where = f"chunk ({row}, {column}) of {self.array.store_path}"
+            raise CorruptChunkError(f"{where}: {error}") from error
+
+    def __dask_tokenize__(self) -> Hashable:
+        return ("StoredCounts", str(self.array.store_path), str(self.array.metadata))
+
+
+def open_map(path: str | Path) -> SpectrumImage:
+    """
+    Open the map in a store; its counts are read when they are needed.
+
+    Parameters
+    ----------
+    path : path
+        Folder of the store.
+
+    Returns
+    -------
+    SpectrumImage
+
+    Raises
+    ------
+    SourceNotFoundError
+        If there is nothing at the path.
+    UnfinishedStoreError
+        If writing the store was interrupted.
+    StoreError
+        If it is not a map or it is damaged.
+    """
+    import xarray as xr
+
+    group = open_group(path)
+    dataset = xr.open_zarr(str(path), consolidated=False)
+    try:
+        counts = cast("zarr.Array[Any]", group[COUNTS])
+        axis = cast("dict[str, float]", group.attrs["energy_axis"])
+        energy = EnergyAxis(counts.shape[2], axis["scale_kev"], axis["offset_kev"])
+        height, width = cast("list[float]", group.attrs["pixel_size"])
+        unit = str(dataset["x"].attrs.get("units", "pixel"))
+        names = cast("list[str]", group.attrs.get("images", []))
+        images = {name: _image(dataset[name]) for name in names}
+    except KeyError as error:
+        raise StoreError(f"{path} lacks {error}: the store is damaged.") from error
+    return SpectrumImage(
+        source=StoredCounts(counts),
+        energy=energy,
+        pixel_size=(height, width),
+        pixel_unit=unit,
+        metadata=MapMetadata.from_attrs(dict(group.attrs)),
+        images=images,
+    )
+
+
+def _image(stored: xr.DataArray) -> xr.DataArray:
+    """Image with the dimensions y and x, whatever they had to be called in the store."""
+    return stored.rename(dict(zip(stored.dims, ("y", "x"), strict=True)))

@@ -1,0 +1,49 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sigma_scale.spectra import EnergyAxis, SpectrumImage
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real files, which are not part of the project."""
+    folder = Path(os.environ.get("SIGMA_SCALE_REAL_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real files: there is no folder {folder} (SIGMA_SCALE_REAL_DATA names it)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden(real_data: Path) -> dict[str, Any]:
+    """What the original program computes from two of the real files."""
+    path = real_data.parent / "golden" / "sigma2_golden.npz"
+    if not path.is_file():
+        pytest.skip(f"no golden values: there is no file {path}")
+    with np.load(path) as values:
+        return dict(values)
+
+
+@pytest.fixture
+def counts() -> np.ndarray:
+    """Sparse counts of a map that doesn't fit its blocks: 150 x 140 pixels, 300 channels."""
+    rng = np.random.default_rng(7)
+    dense = rng.poisson(0.03, (150, 140, 300)).astype(np.uint8)
+    dense[3, 5] = 0
+    dense[10, 20, 299] = 255
+    return dense
+
+
+@pytest.fixture
+def image(counts: np.ndarray) -> SpectrumImage:
+    """The same counts as a spectrum image from -0.2 to 2.8 keV."""
+    return SpectrumImage.from_array(counts, EnergyAxis(300, 0.01, -0.2))
