@@ -8,8 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from sigma_scale.spectra import EnergyAxis, SpectrumImage
+
+# The first call of a compiled loop takes seconds; how long a call takes proves nothing.
+settings.register_profile("sigma_scale", deadline=None)
+settings.load_profile("sigma_scale")
 
 ROOT = Path(__file__).resolve().parents[1]
 

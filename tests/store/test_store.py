@@ -1,0 +1,227 @@
+"""Stores: read by anyone, written safely."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from sigma_scale.errors import (
+    CorruptChunkError,
+    OutputExistsError,
+    ParameterError,
+    SourceNotFoundError,
+    StoreError,
+    UnfinishedStoreError,
+)
+from sigma_scale.spectra import (
+    ArraySource,
+    EnergyAxis,
+    MapMetadata,
+    SourceFile,
+    SpectrumImage,
+)
+from sigma_scale.store import Encoding, EventsCodec, is_store, open_map, write_map
+
+DETAILS = {
+    "pixel_size": (0.5, 0.25),
+    "pixel_unit": "µm",
+    "metadata": MapMetadata(
+        title="granite",
+        beam_energy_kev=15.0,
+        resolution_mn_ka_ev=125.0,
+        live_time_s=60.0,
+        elements=("O", "Si"),
+        lines=("O_Ka",),
+        sources=(SourceFile("granite.bcf", 12, "ab12"),),
+    ),
+}
+
+
+@pytest.fixture
+def rich(counts):
+    rng = np.random.default_rng(3)
+    images = {
+        "navigation": xr.DataArray(rng.integers(0, 9, (150, 140)), dims=("y", "x")),
+        "SE": xr.DataArray(rng.random((300, 280)), dims=("y", "x")),
+    }
+    return SpectrumImage.from_array(counts, EnergyAxis(300, 0.01, -0.2), images=images, **DETAILS)
+
+
+def test_a_map_comes_back_whole(rich, counts, tmp_path):
+    stored = write_map(rich, tmp_path / "map.zarr")
+    np.testing.assert_array_equal(stored.to_xarray(), counts)
+    assert stored.energy == rich.energy
+    assert stored.metadata == rich.metadata
+    assert (stored.pixel_size, stored.pixel_unit) == ((0.5, 0.25), "µm")
+    for name, picture in rich.images.items():
+        np.testing.assert_array_equal(stored.images[name], picture)
+        assert stored.images[name].dims == ("y", "x")
+
+
+@pytest.mark.filterwarnings("error")
+def test_xarray_and_zarr_read_it_as_dense(rich, counts, tmp_path):
+    write_map(rich, tmp_path / "map.zarr")
+    dataset = xr.open_zarr(tmp_path / "map.zarr")
+    np.testing.assert_array_equal(dataset["counts"], counts)
+    np.testing.assert_array_equal(dataset["total"], counts.sum(axis=-1))
+    np.testing.assert_array_equal(dataset["sum_spectrum"], counts.sum(axis=(0, 1)))
+    assert dataset["energy"].attrs["units"] == "keV"
+    assert dataset["x"].attrs["units"] == "µm"
+    assert dataset.attrs["beam_energy_kev"] == 15.0
+    array = zarr.open(tmp_path / "map.zarr")["counts"]
+    np.testing.assert_array_equal(array[100:140, 120:], counts[100:140, 120:])
+
+
+def test_zarr_itself_writes_chunks_that_we_read(counts, tmp_path):
+    rich = SpectrumImage.from_array(counts, EnergyAxis(300, 0.01))
+    write_map(rich, tmp_path / "map.zarr")
+    array = zarr.open(tmp_path / "map.zarr")["counts"]
+    array[100:140, 120:] = counts[100:140, 120:] + 1
+    expected = counts.copy()
+    expected[100:140, 120:] += 1
+    np.testing.assert_array_equal(open_map(tmp_path / "map.zarr").to_xarray(), expected)
+
+
+def test_floats_go_through_a_standard_codec(counts, tmp_path):
+    floats = SpectrumImage.from_array(counts / np.float32(3), EnergyAxis(300, 0.01))
+    stored = write_map(floats, tmp_path / "map.zarr")
+    np.testing.assert_array_equal(stored.to_xarray(), counts / np.float32(3))
+    array = zarr.open(tmp_path / "map.zarr")["counts"]
+    assert not isinstance(array.serializer, EventsCodec)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "chunks"),
+    [
+        ((4, 4), "u1", (2, 4)),
+        ((4, 4, 9), "i2", (2, 2, 9)),
+        ((4, 4, 9), "u8", (2, 2, 9)),
+        ((4, 4, 9), "u1", (2, 2, 3)),
+        ((1, 1, 65536), "u1", (1, 1, 65536)),
+    ],
+)
+def test_the_codec_refuses_arrays_it_cannot_hold(shape, dtype, chunks):
+    with pytest.raises(ParameterError, match=r"sigma_scale\.events"):
+        zarr.create_array(
+            store={},
+            shape=shape,
+            dtype=dtype,
+            chunks=chunks,
+            serializer=EventsCodec(),
+            compressors=None,
+            filters=None,
+        )
+
+
+class Interrupted(ArraySource):
+    """Counts whose second block can't be read at first, and which remember what was read."""
+
+    def __init__(self, data, fail):
+        super().__init__(data, (64, 64))
+        object.__setattr__(self, "fail", fail)
+        object.__setattr__(self, "read", [])
+
+    def read_block(self, row, column):
+        if self.fail and (row, column) == (1, 1):
+            raise KeyboardInterrupt
+        self.read.append((row, column))
+        return super().read_block(row, column)
+
+    def __dask_tokenize__(self):
+        return ("Interrupted", self.data.sum())
+
+
+def interrupt(counts, path, **details):
+    broken = SpectrumImage(Interrupted(counts, fail=True), EnergyAxis(300, 0.01), **details)
+    with pytest.raises(KeyboardInterrupt):
+        write_map(broken, path)
+
+
+def test_an_interrupted_store_says_so_and_is_completed(counts, tmp_path):
+    path = tmp_path / "map.zarr"
+    interrupt(counts, path)
+    assert is_store(path)
+    with pytest.raises(UnfinishedStoreError, match="Run the same ingest again"):
+        open_map(path)
+    again = Interrupted(counts, fail=False)
+    done = {tuple(int(n) for n in p.parts[-3:-1]) for p in path.glob("counts/c/*/*/0")}
+    assert done
+    stored = write_map(SpectrumImage(again, EnergyAxis(300, 0.01)), path)
+    assert not done & set(again.read)
+    np.testing.assert_array_equal(stored.to_xarray(), counts)
+    assert not list(path.rglob("*.partial"))
+
+
+def test_an_interrupted_store_is_not_mixed_with_another_map(counts, tmp_path):
+    path = tmp_path / "map.zarr"
+    interrupt(counts, path)
+    other = SpectrumImage.from_array(counts + 1, EnergyAxis(300, 0.01))
+    with pytest.raises(OutputExistsError, match="unfinished store of another map"):
+        write_map(other, path)
+    np.testing.assert_array_equal(write_map(other, path, overwrite=True).to_xarray(), counts + 1)
+
+
+def test_nothing_that_exists_is_replaced_unasked(image, tmp_path):
+    path = tmp_path / "map.zarr"
+    write_map(image, path)
+    before = sorted(p.stat().st_mtime_ns for p in path.rglob("*"))
+    with pytest.raises(OutputExistsError, match="exists already"):
+        write_map(image, path)
+    assert sorted(p.stat().st_mtime_ns for p in path.rglob("*")) == before
+    write_map(image, path, overwrite=True)
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    (photographs / "cat.png").write_bytes(b"cat")
+    with pytest.raises(OutputExistsError, match="not a store"):
+        write_map(image, photographs, overwrite=True)
+    assert (photographs / "cat.png").read_bytes() == b"cat"
+
+
+def test_damaged_and_missing_chunks_are_named(image, tmp_path):
+    path = tmp_path / "map.zarr"
+    stored = write_map(image, path)
+    chunk = path / "counts" / "c" / "1" / "0" / "0"
+    good = chunk.read_bytes()
+    chunk.write_bytes(good[:-1])
+    with pytest.raises(CorruptChunkError, match=r"chunk \(1, 0\) of .*map\.zarr"):
+        stored.sum_spectrum().compute()
+    with pytest.raises(CorruptChunkError):
+        xr.open_zarr(path)["counts"].values  # noqa: B018
+    chunk.unlink()
+    with pytest.raises(StoreError, match="missing"):
+        stored.sum_spectrum().compute()
+
+
+def test_what_is_not_a_store_is_named(tmp_path, image):
+    with pytest.raises(SourceNotFoundError, match="nothing"):
+        open_map(tmp_path / "nothing")
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(StoreError):
+        open_map(tmp_path / "file")
+    zarr.open_group(tmp_path / "other.zarr", mode="w")
+    assert not is_store(tmp_path / "other.zarr")
+    with pytest.raises(StoreError, match="not a map"):
+        open_map(tmp_path / "other.zarr")
+    write_map(image, tmp_path / "map.zarr")
+    marks = tmp_path / "map.zarr" / "zarr.json"
+    later = json.loads(marks.read_text())
+    later["attributes"]["sigma_scale"]["schema"] = 99
+    marks.write_text(json.dumps(later))
+    with pytest.raises(StoreError, match="layout 99"):
+        open_map(tmp_path / "map.zarr")
+    later["attributes"]["sigma_scale"]["schema"] = 1
+    marks.write_text(json.dumps(later))
+    shutil.rmtree(tmp_path / "map.zarr" / "counts")
+    with pytest.raises(StoreError, match="damaged"):
+        open_map(tmp_path / "map.zarr")
+
+
+def test_maps_without_any_count_and_of_one_row(tmp_path):
+    for number, shape in enumerate([(5, 4, 30), (1, 200, 3), (200, 1, 3)]):
+        empty = SpectrumImage.from_array(np.zeros(shape, np.uint16), EnergyAxis(shape[2], 0.01))
+        stored = write_map(empty, tmp_path / f"{number}.zarr", encoding=Encoding("lz4"))
+        assert stored.to_xarray().shape == shape
+        assert int(stored.sum_spectrum().sum()) == 0
