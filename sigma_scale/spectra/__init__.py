@@ -6,7 +6,7 @@ from sigma_scale.spectra.image import SpectrumImage
 from sigma_scale.spectra.metadata import MapMetadata, SourceFile
 from sigma_scale.spectra.passes import window_sums
 from sigma_scale.spectra.processing import Processing
-from sigma_scale.spectra.source import ArraySource, BlockSource
+from sigma_scale.spectra.source import ArraySource, BlockSource, Scratch
 
 __all__ = [
     "ArraySource",
@@ -15,6 +15,7 @@ __all__ = [
     "EventBlock",
     "MapMetadata",
     "Processing",
+    "Scratch",
     "SourceFile",
     "SpectrumImage",
     "window_sums",

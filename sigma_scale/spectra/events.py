@@ -46,7 +46,7 @@ class EventBlock:
         Low and high byte of the distance in channels from the pixel's event before; the first
         event of a pixel counts from channel 0.
     counts : array, shape (events,), uint8, uint16, uint32, float32 or float64
-        Counts of each event, in the data type of the map; floats where it holds no true counts.
+        Counts of each event; floats where a map holds no true counts.
     """
 
     shape: tuple[int, int, int]

@@ -181,7 +181,7 @@ class SpectrumImage:
             raise ParameterError(
                 f"There is no block ({row}, {column}): the map has {n_rows} x {n_columns}."
             )
-        return self.source.read_block(row, column).to_csr()
+        return self.source.read_block(row, column).to_csr().astype(self.source.dtype, copy=False)
 
     def sum_spectrum(self) -> xr.DataArray:
         """

@@ -106,17 +106,18 @@ def count_windows(
     per_pixel: UIntArray,
     gap_low: NDArray[np.uint8],
     gap_high: NDArray[np.uint8],
-    counts: UIntArray,
+    counts: NDArray[Any],
     n_columns: int,
     window: tuple[int, int, int, int],
     bin_factors: tuple[int, int],
     origin: tuple[int, int],
-    segment_of: NDArray[np.uint8],
-    sums: UIntArray,
-    spectrum: NDArray[np.uint64],
+    binned_shape: tuple[int, int],
+    group_of: UIntArray,
+    sums: NDArray[Any],
+    spectrum: NDArray[Any],
 ) -> None:
     """
-    Add a block's counts to binned segment sums and to a spectrum, in one pass.
+    Add a block's counts to binned sums per group of channels and to a spectrum, in one pass.
 
     Parameters
     ----------
@@ -130,39 +131,40 @@ def count_windows(
         Pixels per bin in y and x.
     origin : tuple of int
         Row and column, counted in pixels from the output's first bin, of the block's first pixel.
-    segment_of : array, shape (n_channels + 1,), uint8
-        Energy segment of each channel; the last entry is the slot for channels past the end.
-    sums : array, shape (rows, columns, segments), uint32 or uint64
-        Binned sums to add to. Pixels beyond its last bin count for the spectrum only.
-    spectrum : array, shape (n_channels + 1,), uint64
+    binned_shape : tuple of int
+        Rows and columns of bins.
+    group_of : array, shape (n_channels + 1,), uint8 or uint16
+        Group of each channel; the last entry is the slot for channels past the end.
+    sums : array, shape ((rows * columns + 1) * groups,)
+        Binned sums to add to, flat. The bin at the end takes the pixels of incomplete bins.
+    spectrum : array, shape (n_channels + 1,)
         Spectrum to add to; anything in its last entry afterwards means a damaged block.
     """
     row0, row1, column0, column1 = window
+    rows, columns = binned_shape
     past_end = _U(spectrum.shape[0] - 1)
-    n_rows_out = sums.shape[0]
-    n_columns_out = sums.shape[1]
-    spare = np.zeros(sums.shape[2], dtype=sums.dtype)
+    n_groups = _U(sums.shape[0] // (rows * columns + 1))
+    spare = _U(rows * columns) * n_groups
     k = _U(0)
     p = _U(0)
     for y in range(per_pixel.shape[0] // n_columns):
-        row_out = (origin[0] + y) // bin_factors[0]
+        row = (origin[0] + y) // bin_factors[0]
         row_used = row0 <= y < row1
         for x in range(n_columns):
             end = k + _U(per_pixel[p])
             p += _U(1)
             if row_used and column0 <= x < column1:
-                column_out = (origin[1] + x) // bin_factors[1]
-                if row_out < n_rows_out and column_out < n_columns_out:
-                    target = sums[row_out, column_out]
-                else:
-                    target = spare
+                column = (origin[1] + x) // bin_factors[1]
+                target = spare
+                if row < rows and column < columns:
+                    target = _U(row * columns + column) * n_groups
                 channel = _U(0)
                 for j in range(k, end):
                     channel += _U(gap_low[j]) | (_U(gap_high[j]) << _U(8))
                     c = min(channel, past_end)
                     value = counts[j]
                     spectrum[c] += value
-                    target[_U(segment_of[c])] += value
+                    sums[target + _U(group_of[c])] += value
             k = end
 
 

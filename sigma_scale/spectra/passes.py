@@ -10,6 +10,7 @@ import numpy as np
 
 from sigma_scale.spectra.events import past_end_error
 from sigma_scale.spectra.regions import RegionPlan, split_axis
+from sigma_scale.spectra.source import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -59,6 +60,8 @@ def blocks_of_region(
     """
     Read the blocks that overlap a region, one after the other.
 
+    A block is good until the next one is read.
+
     Parameters
     ----------
     source : BlockSource
@@ -68,6 +71,7 @@ def blocks_of_region(
     """
     top, bottom, left, right = limits
     height, width = source.chunk_shape
+    scratch = Scratch()
     for i in range(top // height, -(-bottom // height)):
         for j in range(left // width, -(-right // width)):
             y, x = i * height, j * width
@@ -77,7 +81,7 @@ def blocks_of_region(
                 max(left - x, 0),
                 min(right - x, width),
             )
-            yield PlacedBlock(source.read_block(i, j), (y, x), window)
+            yield PlacedBlock(source.read_block(i, j, scratch), (y, x), window)
 
 
 def plan_regions(
@@ -94,34 +98,40 @@ def plan_regions(
 
 
 @dataclass(frozen=True)
-class Segments:
+class ChannelGroups:
     """
-    The energy axis cut where any window begins or ends.
+    The channels grouped by the windows that they lie in.
 
-    A channel then belongs to exactly one segment, so that the compiled loop needs a single
+    Each channel then belongs to exactly one group, so that the compiled loop needs a single
     addition per event however many windows there are and however they overlap.
 
     Parameters
     ----------
     of_channel : array, shape (channels + 1,), uint8 or uint16
-        Segment of each channel.
-    in_window : array, shape (segments, windows), uint8
-        Which segments make up each window.
+        Group of each channel; the slot past the end is in group 0.
+    in_window : array, shape (groups, windows), bool
+        Which groups make up each window.
     """
 
     of_channel: NDArray[np.unsignedinteger[Any]]
-    in_window: NDArray[np.uint8]
+    in_window: NDArray[np.bool_]
 
     @classmethod
-    def from_windows(cls, windows: Sequence[range], n_channels: int) -> Segments:
-        """Cut an axis of ``n_channels`` channels at the ends of the windows."""
-        cuts = np.unique([0, n_channels, *(end for w in windows for end in (w.start, w.stop))])
-        of_channel = np.searchsorted(cuts, np.arange(n_channels + 1), side="right") - 1
-        # One more row for the slot past the end, which no window takes in.
-        in_window = np.zeros((cuts.size, len(windows)), dtype=np.uint8)
+    def from_windows(cls, windows: Sequence[range], n_channels: int) -> ChannelGroups:
+        """Group ``n_channels`` channels."""
+        member = np.zeros((n_channels, len(windows)), dtype=bool)
         for number, window in enumerate(windows):
-            in_window[:-1, number] = (cuts[:-1] >= window.start) & (cuts[:-1] < window.stop)
-        return cls(of_channel.astype(np.min_scalar_type(cuts.size)), in_window)
+            member[window.start : window.stop, number] = True
+        groups, of_channel = np.unique(member, axis=0, return_inverse=True)
+        narrow = np.min_scalar_type(len(groups))
+        return cls(np.append(of_channel.ravel(), 0).astype(narrow), groups)
+
+    def join(self, sums: NDArray[Any]) -> NDArray[Any]:
+        """Add up the groups of each window: (y, x, group) to (y, x, window)."""
+        joined = np.zeros((*sums.shape[:2], self.in_window.shape[1]), dtype=sums.dtype)
+        for group, window in zip(*np.nonzero(self.in_window), strict=True):
+            joined[:, :, window] += sums[:, :, group]
+        return joined
 
 
 def sums_dtype(counts: np.dtype[Any], n_summed: int) -> np.dtype[Any]:
@@ -141,7 +151,7 @@ def region_window_sums(
     source: BlockSource,
     limits: tuple[int, int, int, int],
     bin_factors: tuple[int, int],
-    segments: Segments,
+    groups: ChannelGroups,
 ) -> WindowSums:
     """
     Sum a region's counts in energy windows per bin, and over all pixels per channel.
@@ -154,7 +164,7 @@ def region_window_sums(
         First and last-plus-one row and column of the region in pixels.
     bin_factors : tuple of int
         Pixels per bin in y and x.
-    segments : Segments
+    groups : ChannelGroups
         The windows.
 
     Raises
@@ -169,7 +179,8 @@ def region_window_sums(
     columns = right // bin_factors[1] - left // bin_factors[1]
     n_channels = source.shape[2]
     dtype = sums_dtype(source.dtype, n_channels * math.prod(bin_factors))
-    sums = np.zeros((rows, columns, segments.in_window.shape[0]), dtype=dtype)
+    n_groups = len(groups.in_window)
+    sums = np.zeros((rows * columns + 1) * n_groups, dtype=dtype)
     spectrum = np.zeros(n_channels + 1, dtype=spectrum_dtype(source.dtype))
     for block, (y, x), window in blocks_of_region(source, limits):
         count_windows(
@@ -181,21 +192,15 @@ def region_window_sums(
             window,
             bin_factors,
             (y - top, x - left),
-            segments.of_channel,
+            (rows, columns),
+            groups.of_channel,
             sums,
             spectrum,
         )
         if spectrum[n_channels]:
             raise past_end_error(block.shape)
-    return WindowSums(_join_segments(sums, segments.in_window), spectrum[:n_channels])
-
-
-def _join_segments(sums: NDArray[Any], in_window: NDArray[np.uint8]) -> NDArray[Any]:
-    """Add up the segments of each window: integer arithmetic, window by window."""
-    joined = np.zeros((*sums.shape[:2], in_window.shape[1]), dtype=sums.dtype)
-    for segment, window in zip(*np.nonzero(in_window), strict=True):
-        joined[:, :, window] += sums[:, :, segment]
-    return joined
+    binned = sums[:-n_groups].reshape(rows, columns, n_groups)
+    return WindowSums(groups.join(binned), spectrum[:n_channels])
 
 
 def lazy_pass(
@@ -278,14 +283,14 @@ def window_sums(
     import dask.array as da
 
     plan = plan_regions(source, bin_factors)
-    segments = Segments.from_windows(windows, source.shape[2])
+    groups = ChannelGroups.from_windows(windows, source.shape[2])
     passes = lazy_pass(
         region_window_sums,
         source,
         plan,
         (tuple(windows), bin_factors),
         bin_factors=bin_factors,
-        segments=segments,
+        groups=groups,
     )
     rows, columns = plan.binned_chunks
     dtype = sums_dtype(source.dtype, source.shape[2] * math.prod(bin_factors))

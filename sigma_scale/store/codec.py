@@ -9,7 +9,7 @@ offset  size  meaning
 0       4     magic, ``SEVT``
 4       1     version, 1
 5       1     kind: 0 plain dense, 1 events
-6       1     bytes per count: 1, 2 or 4 (unsigned)
+6       1     bytes per count: 1, 2 or 4 (unsigned), not more than the array's data type has
 7       1     bytes per number of events of a pixel: 1, 2 or 4; 0 for plain dense
 8       1     compressor of the payload: 0 none, 1 zstd, 2 lz4
 9       3     zero
@@ -53,7 +53,8 @@ import numcodecs
 import numpy as np
 
 from sigma_scale.errors import CorruptChunkError, ParameterError
-from sigma_scale.spectra.events import MAX_CHANNELS, EventBlock
+from sigma_scale.spectra.events import MAX_CHANNELS, EventBlock, smallest_unsigned
+from sigma_scale.spectra.source import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,18 +166,19 @@ def encode(block: EventBlock, encoding: Encoding | None = None) -> bytes:
     if block.dtype.kind != "u":
         raise ParameterError(f"Events are stored as unsigned integers, not {block.dtype}.")
     encoding = encoding or Encoding()
+    counts = block.counts.astype(smallest_unsigned(int(block.counts.max(initial=0))), copy=False)
     header = _Header(
         kind=_EVENTS,
-        count_width=block.dtype.itemsize,
+        count_width=counts.dtype.itemsize,
         number_width=block.per_pixel.dtype.itemsize,
         compressor=_COMPRESSORS.index(encoding.compressor),
         shape=block.shape,
         n_events=block.n_events,
         stored_size=0,
     )
-    if header.payload_size >= math.prod(block.shape) * block.dtype.itemsize:
+    if header.payload_size >= math.prod(block.shape) * counts.dtype.itemsize:
         return _pack_dense(block.to_dense(), header, encoding)
-    streams = (block.per_pixel, block.gap_low, block.gap_high, block.counts)
+    streams = (block.per_pixel, block.gap_low, block.gap_high, counts)
     return _seal(header, _join(streams, header.stream_sizes), encoding)
 
 
@@ -206,7 +208,12 @@ def _seal(header: _Header, payload: NDArray[np.uint8], encoding: Encoding) -> by
     return body + _CRC.pack(google_crc32c.value(body))
 
 
-def decode(data: Any, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> EventBlock:
+def decode(
+    data: Any,
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    scratch: Scratch | None = None,
+) -> EventBlock:
     """
     Decode a block.
 
@@ -217,14 +224,16 @@ def decode(data: Any, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Even
     shape : tuple of int
         Rows, columns and channels that the chunk must have.
     dtype : numpy.dtype
-        Type that its counts must have.
+        Type that must hold its counts; the block's own type may be narrower.
+    scratch : Scratch, optional
+        Memory for the block, which is then good until the scratch is used again.
 
     Raises
     ------
     CorruptChunkError
         If the chunk is truncated, altered, of another shape or type, or of a later version.
     """
-    header, payload = _open(data, shape, dtype)
+    header, payload = _open(data, shape, dtype, scratch or Scratch())
     if header.kind == _DENSE:
         return EventBlock.from_dense(_dense(header, payload))
     streams = _split(payload, header.stream_sizes)
@@ -237,10 +246,10 @@ def decode(data: Any, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Even
 
 def decode_dense(data: Any, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Decode a block to a dense array; see :func:`decode`."""
-    header, payload = _open(data, shape, dtype)
+    header, payload = _open(data, shape, dtype, Scratch())
     if header.kind == _DENSE:
-        return _dense(header, payload)
-    return decode(data, shape, dtype).to_dense()
+        return _dense(header, payload).astype(dtype, copy=False)
+    return decode(data, shape, dtype).to_dense().astype(dtype, copy=False)
 
 
 def _dense(header: _Header, payload: NDArray[np.uint8]) -> NDArray[Any]:
@@ -261,15 +270,15 @@ def _split(payload: NDArray[np.uint8], sizes: Sequence[int]) -> list[NDArray[np.
 
 
 def _open(
-    data: Any, shape: tuple[int, int, int], dtype: np.dtype[Any]
+    data: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], scratch: Scratch
 ) -> tuple[_Header, NDArray[np.uint8]]:
     view = memoryview(data).cast("B")
     header = _read_header(view)
     if header.shape != tuple(shape):
         raise _corrupt(f"it has the shape {header.shape}, not {tuple(shape)}")
-    if _WIDTHS[header.count_width].itemsize != dtype.itemsize or dtype.kind != "u":
+    if header.count_width > dtype.itemsize or dtype.kind != "u":
         raise _corrupt(f"its counts have {header.count_width} bytes, not the type {dtype}")
-    return header, _decompress(header, view[_HEADER.size : -_CRC.size])
+    return header, _decompress(header, view[_HEADER.size : -_CRC.size], scratch)
 
 
 def _read_header(view: memoryview) -> _Header:
@@ -312,7 +321,7 @@ def _check_fields(header: _Header) -> None:
         raise _corrupt("its header contradicts itself")
 
 
-def _decompress(header: _Header, stored: memoryview) -> NDArray[np.uint8]:
+def _decompress(header: _Header, stored: memoryview, scratch: Scratch) -> NDArray[np.uint8]:
     size = header.payload_size
     codec = Encoding(_COMPRESSORS[header.compressor]).codec()
     if codec is None or size == 0:
@@ -320,7 +329,7 @@ def _decompress(header: _Header, stored: memoryview) -> NDArray[np.uint8]:
             raise _corrupt(f"its payload has {len(stored)} bytes, not {size}")
         return np.frombuffer(bytearray(stored), dtype=np.uint8)
     # The size follows from the checked header, so a forged frame can't ask for more memory.
-    payload = np.zeros(size, dtype=np.uint8)
+    payload = scratch.take(size)
     try:
         written = codec.decode(stored, out=payload)
     except (RuntimeError, ValueError) as error:

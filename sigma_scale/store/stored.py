@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from sigma_scale.errors import CorruptChunkError, StoreError
-from sigma_scale.spectra import EnergyAxis, EventBlock, MapMetadata, SpectrumImage
+from sigma_scale.spectra import EnergyAxis, EventBlock, MapMetadata, Scratch, SpectrumImage
 from sigma_scale.store.chunks import read_chunk
 from sigma_scale.store.codec import decode
 from sigma_scale.store.layout import COUNTS, open_group
@@ -52,7 +52,7 @@ class StoredCounts:
         """Rows and columns of a chunk."""
         return self.array.chunks[0], self.array.chunks[1]
 
-    def read_block(self, row: int, column: int) -> EventBlock:
+    def read_block(self, row: int, column: int, scratch: Scratch | None = None) -> EventBlock:
         """
         Read the events of a chunk.
 
@@ -72,7 +72,7 @@ class StoredCounts:
             return EventBlock.from_dense(np.asarray(dense))
         data = read_chunk(self.array, (row, column, 0))
         try:
-            block = decode(data, (height, width, self.shape[2]), self.dtype)
+            block = decode(data, (height, width, self.shape[2]), self.dtype, scratch)
             return block.clipped(rows, columns)
         except CorruptChunkError as error:
             where = f"chunk ({row}, {column}) of {self.array.store_path}"

@@ -78,7 +78,7 @@ def test_sums_that_could_overflow_32_bits_are_wider():
 
 def test_a_pass_notices_events_past_the_last_channel():
     class Damaged(ArraySource):
-        def read_block(self, row, column):
+        def read_block(self, row, column, scratch=None):
             good = super().read_block(row, column)
             streams = (good.per_pixel, good.gap_low, good.gap_high + 1, good.counts)
             return EventBlock(good.shape, *streams)

@@ -124,7 +124,7 @@ class Interrupted(ArraySource):
         object.__setattr__(self, "fail", fail)
         object.__setattr__(self, "read", [])
 
-    def read_block(self, row, column):
+    def read_block(self, row, column, scratch=None):
         if self.fail and (row, column) == (1, 1):
             raise KeyboardInterrupt
         self.read.append((row, column))
