@@ -1,0 +1,81 @@
+"""
+Static figures and the HTML report.
+
+Every function returns a :class:`matplotlib.figure.Figure` that belongs to the caller; pyplot
+and its global state are never used, so figures can be made in servers and threads. Names load
+on first use: importing this package imports neither matplotlib nor datashader.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sigma_scale.plot.figures import save_figure
+    from sigma_scale.plot.latent import plot_latent
+    from sigma_scale.plot.maps import plot_element_maps, plot_image
+    from sigma_scale.plot.palette import NOISE_COLOUR, phase_colours
+    from sigma_scale.plot.phase_map import plot_phase_map
+    from sigma_scale.plot.report import (
+        FigurePanel,
+        ReportContent,
+        ReportTable,
+        Section,
+        write_report,
+    )
+    from sigma_scale.plot.spectra import plot_components, plot_phase_spectra, plot_sum_spectrum
+    from sigma_scale.plot.thinning import thin
+
+__all__ = [
+    "NOISE_COLOUR",
+    "FigurePanel",
+    "ReportContent",
+    "ReportTable",
+    "Section",
+    "phase_colours",
+    "plot_components",
+    "plot_element_maps",
+    "plot_image",
+    "plot_latent",
+    "plot_phase_map",
+    "plot_phase_spectra",
+    "plot_sum_spectrum",
+    "save_figure",
+    "thin",
+    "write_report",
+]
+
+_HOME = {
+    "NOISE_COLOUR": "palette",
+    "FigurePanel": "report",
+    "ReportContent": "report",
+    "ReportTable": "report",
+    "Section": "report",
+    "phase_colours": "palette",
+    "plot_components": "spectra",
+    "plot_element_maps": "maps",
+    "plot_image": "maps",
+    "plot_latent": "latent",
+    "plot_phase_map": "phase_map",
+    "plot_phase_spectra": "spectra",
+    "plot_sum_spectrum": "spectra",
+    "save_figure": "figures",
+    "thin": "thinning",
+    "write_report": "report",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module on first use."""
+    if name not in _HOME:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted(__all__)
