@@ -173,11 +173,11 @@ def label_sums(
     per_pixel: UIntArray,
     gap_low: NDArray[np.uint8],
     gap_high: NDArray[np.uint8],
-    counts: UIntArray,
+    counts: NDArray[Any],
     n_columns: int,
     labels: NDArray[np.int32],
     weights: NDArray[np.float64],
-    sums: NDArray[np.uint64],
+    sums: NDArray[Any],
     weighted: NDArray[np.float64],
 ) -> None:
     """
@@ -193,7 +193,7 @@ def label_sums(
         Row of ``sums`` for each pixel; negative ones are left out.
     weights : array, shape (rows, columns), float64
         Weight of each pixel in ``weighted``.
-    sums : array, shape (labels, n_channels + 1), uint64
+    sums : array, shape (labels, n_channels + 1)
         Summed spectra to add to; the last column is the slot for channels past the end.
     weighted : array, shape (labels, n_channels + 1), float64
         Weighted sums to add to.
