@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from operator import index
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,10 +18,11 @@ from sigma_scale.errors import BinningError, ParameterError, SigmaScaleWarning
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import NDArray
 
     from sigma_scale.spectra import SpectrumImage
 
-__all__ = ["normalise", "rebin", "rebin_image", "remove_first_peak"]
+__all__ = ["normalise", "rebin", "rebin_image", "rebin_labels", "remove_first_peak"]
 
 
 def rebin(image: SpectrumImage, size: tuple[int, int]) -> SpectrumImage:
@@ -138,13 +139,48 @@ def rebin_image(picture: xr.DataArray, size: tuple[int, int]) -> xr.DataArray:
     BinningError
         If a factor is not a positive integer, or larger than the picture.
     """
+    wide = {"u": np.uint64, "i": np.int64, "b": np.uint64}.get(picture.dtype.kind, np.float64)
+    summed: xr.DataArray = _bins(picture.astype(wide), size).sum()
+    return summed.assign_attrs(picture.attrs)
+
+
+def rebin_labels(labels: xr.DataArray, size: tuple[int, int]) -> xr.DataArray:
+    """
+    Give each bin the label of most of its pixels, the lowest of several.
+
+    Parameters
+    ----------
+    labels : xarray.DataArray, shape (y, x), integer
+        Label of each pixel.
+    size : tuple of int
+        Columns and rows of a bin, x first.
+
+    Returns
+    -------
+    xarray.DataArray, shape (y // size[1], x // size[0]), of the labels' type
+
+    Raises
+    ------
+    BinningError
+        If a factor is not a positive integer, or larger than the map.
+    """
+    reduced: xr.DataArray = _bins(labels, size).reduce(_most_frequent)
+    return reduced.astype(labels.dtype).assign_attrs(labels.attrs)
+
+
+def _most_frequent(values: NDArray[Any], axis: tuple[int, ...]) -> NDArray[Any]:
+    from scipy.stats import mode
+
+    bins = np.moveaxis(np.asarray(values), axis, tuple(range(-len(axis), 0)))
+    frequent: NDArray[Any] = mode(bins.reshape(*bins.shape[: -len(axis)], -1), axis=-1).mode
+    return frequent
+
+
+def _bins(picture: xr.DataArray, size: tuple[int, int]) -> Any:
     factor_x, factor_y = _factors(size)
     if factor_x > picture.sizes["x"] or factor_y > picture.sizes["y"]:
         raise BinningError(
             f"Blocks of {factor_x} x {factor_y} pixels (x, y) don't fit a picture of "
             f"{picture.sizes['x']} x {picture.sizes['y']}."
         )
-    wide = {"u": np.uint64, "i": np.int64, "b": np.uint64}.get(picture.dtype.kind, np.float64)
-    blocks = picture.astype(wide).coarsen(y=factor_y, x=factor_x, boundary="trim")
-    summed: xr.DataArray = blocks.sum()
-    return summed.assign_attrs(picture.attrs)
+    return picture.coarsen(y=factor_y, x=factor_x, boundary="trim")

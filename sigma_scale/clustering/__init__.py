@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sigma_scale.clustering.cluster import CLUSTERING_METHODS, cluster_latent
     from sigma_scale.clustering.density import HDBSCAN
     from sigma_scale.clustering.labels import (
+        agreement,
         contingency,
         merge_by_majority,
         order_by_size,
@@ -22,6 +23,7 @@ __all__ = [
     "CLUSTERING_METHODS",
     "HDBSCAN",
     "GaussianMixture",
+    "agreement",
     "cluster_latent",
     "contingency",
     "merge_by_majority",
@@ -36,6 +38,7 @@ __getattr__, __dir__, _ = lazy_exports(
         "CLUSTERING_METHODS": ".cluster",
         "HDBSCAN": ".density",
         "GaussianMixture": ".mixture",
+        "agreement": ".labels",
         "cluster_latent": ".cluster",
         "contingency": ".labels",
         "merge_by_majority": ".labels",

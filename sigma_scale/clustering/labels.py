@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["NOISE", "contingency", "merge_by_majority", "order_by_size", "relabel"]
+__all__ = ["NOISE", "agreement", "contingency", "merge_by_majority", "order_by_size", "relabel"]
 
 NOISE = -1
 """Label of pixels that belong to no cluster."""
@@ -160,3 +160,35 @@ def _as_labels(labels: ArrayLike, name: str) -> NDArray[np.integer]:
     if values.dtype.kind not in "iub":
         raise ParameterError(f"The {name} must be whole numbers, got {values.dtype}.")
     return values
+
+
+def agreement(labels: ArrayLike, truth: ArrayLike) -> float:
+    """
+    Score a segmentation against known phases.
+
+    Parameters
+    ----------
+    labels : array-like of int
+        Cluster of each pixel; noise (-1) counts as one more phase, a wrong one.
+    truth : array-like of int, of the same shape
+        Known phase of each pixel.
+
+    Returns
+    -------
+    float
+        Adjusted Rand index [1]_ of the clusters, merged by majority: 1 is perfect, 0 is chance.
+
+    Raises
+    ------
+    ShapeMismatchError
+        If the shapes differ.
+
+    References
+    ----------
+    .. [1] L. Hubert and P. Arabie: Comparing partitions. Journal of Classification 2 (1985)
+       193-218.
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    merged = merge_by_majority(labels, truth)
+    return float(adjusted_rand_score(np.asarray(truth).ravel(), np.asarray(merged).ravel()))

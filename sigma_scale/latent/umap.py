@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from sigma_scale import config
 from sigma_scale.errors import ParameterError
 from sigma_scale.latent.landmarks import choose_landmarks
 from sigma_scale.latent.placement import METRICS, place_rows
@@ -257,6 +258,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
             random_state=generator if seeded else None,
             # With a seed umap-learn is single-threaded, and warns unless it is told so.
             n_jobs=1 if seeded else self.n_jobs,
+            tqdm_kwds={"disable": not config.get("progress"), "desc": "UMAP layout"},
             precomputed_knn=(nearest.astype(np.int32), distance.astype(np.float32)),
         )
         with warnings.catch_warnings():

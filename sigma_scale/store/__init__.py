@@ -2,8 +2,18 @@
 
 from sigma_scale.store.codec import Encoding
 from sigma_scale.store.layout import is_store
+from sigma_scale.store.results import open_result, write_result
 from sigma_scale.store.stored import StoredCounts, open_map
 from sigma_scale.store.writer import write_map
 from sigma_scale.store.zarr_codec import EventsCodec
 
-__all__ = ["Encoding", "EventsCodec", "StoredCounts", "is_store", "open_map", "write_map"]
+__all__ = [
+    "Encoding",
+    "EventsCodec",
+    "StoredCounts",
+    "is_store",
+    "open_map",
+    "open_result",
+    "write_map",
+    "write_result",
+]

@@ -43,6 +43,7 @@ def write_map(
     path: str | Path,
     *,
     overwrite: bool = False,
+    reuse: bool = False,
     encoding: Encoding | None = None,
 ) -> SpectrumImage:
     """
@@ -59,6 +60,8 @@ def write_map(
         Folder of the store.
     overwrite : bool, default: False
         Replace a store that is there. Anything that is not a store is never replaced.
+    reuse : bool, default: False
+        Open a complete store of the same map instead of refusing to write it again.
     encoding : Encoding, optional
         How chunks are compressed.
 
@@ -77,6 +80,8 @@ def write_map(
     path = Path(path)
     encoding = encoding or Encoding()
     identity = _identity(image, encoding)
+    if reuse and _holds(path, identity):
+        return open_map(path)
     if not _resumable(path, identity, overwrite=overwrite):
         _create(path, image, identity, encoding)
     group = open_group(path, unfinished=True, mode="r+")
@@ -93,6 +98,14 @@ def _identity(image: SpectrumImage, encoding: Encoding) -> str:
     files = image.metadata.sources
     origin: Any = files or image.source
     return str(tokenize(origin, image.source.shape, image.energy, encoding))
+
+
+def _holds(path: Path, identity: str) -> bool:
+    """Whether a complete store of the same map is at the path."""
+    if not is_store(path):
+        return False
+    state: Any = open_group(path, unfinished=True).attrs[STATE]
+    return bool(state.get("state") == "complete" and state.get("identity") == identity)
 
 
 def _resumable(path: Path, identity: str, *, overwrite: bool) -> bool:

@@ -1,0 +1,180 @@
+"""The folder that the main job fills."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from sigma_scale import plot, store
+from sigma_scale.errors import OutputExistsError, StoreError
+from sigma_scale.workflow.figures import make_figures
+from sigma_scale.workflow.report import make_report, phase_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import xarray as xr
+
+    from sigma_scale.plot import Section
+    from sigma_scale.workflow.pipeline import PhaseMapping
+
+__all__ = ["OutputFolder"]
+
+_SETTINGS = "settings.yaml"
+_REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """
+    A folder of results that appears under its name only once it is complete.
+
+    Until then it is called ``<name>.unfinished``. What an interrupted run left there is used
+    again as far as it is the same map.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where the results will be.
+    overwrite : bool, default: False
+        Replace a folder of results that is there. Anything else is never replaced.
+    """
+
+    path: Path
+    overwrite: bool = False
+
+    @property
+    def working(self) -> Path:
+        """Folder to write to until everything is there."""
+        return self.path.with_name(f"{self.path.name}.unfinished")
+
+    @property
+    def store(self) -> Path:
+        """Store of a map that was read from a file, while working."""
+        return self.working / "map.zarr"
+
+    def open(self) -> None:
+        """
+        Make the working folder.
+
+        Raises
+        ------
+        OutputExistsError
+            If something is in the way.
+        StoreError
+            If the folder can't be made.
+        """
+        self._check()
+        try:
+            self.working.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"The folder {self.working} can't be made: {error}") from error
+
+    def _check(self) -> None:
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return
+        if not self.overwrite:
+            raise OutputExistsError(
+                f"{self.path} exists already. Choose another folder, or overwrite it."
+            )
+        if not (self.path / _SETTINGS).is_file() or not (self.path / _REPORT).is_file():
+            raise OutputExistsError(
+                f"{self.path} is not a folder of results: it is not overwritten. Choose another."
+            )
+
+    def write(
+        self, result: PhaseMapping, *, notes: Sequence[str] = (), extra: Sequence[Section] = ()
+    ) -> None:
+        """
+        Write settings, tables, figures and the report.
+
+        Parameters
+        ----------
+        result : PhaseMapping
+            What the main job found.
+        notes : sequence of str
+            Warnings for the report.
+        extra : sequence of Section
+            Further sections of the report.
+
+        Raises
+        ------
+        StoreError
+            If something can't be written.
+        """
+        try:
+            (self.working / _SETTINGS).write_text(result.settings.to_yaml(), encoding="utf-8")
+            self._write_tables(result)
+            figures = make_figures(result)
+            for name, panel in figures.items():
+                plot.save_figure(panel.figure, self.working / "figures" / f"{name}.png")
+            report = make_report(result, figures, notes=notes, extra=extra)
+            plot.write_report(self.working / _REPORT, report)
+        except OSError as error:
+            raise StoreError(f"Results can't be written to {self.working}: {error}") from error
+
+    def _write_tables(self, result: PhaseMapping) -> None:
+        folder = self.working / "tables"
+        folder.mkdir(exist_ok=True)
+        tables = {
+            "phases": phase_table(result).rename_axis("phase"),
+            "phase_spectra": _spectra_table(result.spectra),
+            "end_member_weights": result.weights,
+            "end_members": result.components,
+        }
+        for name, table in tables.items():
+            table.to_csv(folder / f"{name}.csv")
+
+    def close(self) -> None:
+        """
+        Give the folder its name.
+
+        Raises
+        ------
+        StoreError
+            If it can't be renamed.
+        """
+        try:
+            if self.path.exists():
+                shutil.rmtree(self.path)
+            self.working.rename(self.path)
+        except OSError as error:
+            raise StoreError(
+                f"{self.working} can't be renamed to {self.path.name}: {error}"
+            ) from error
+
+
+def write_results(path: Path, result: PhaseMapping) -> None:
+    """
+    Write the maps that were derived into groups of the store they come from.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Folder of the store.
+    result : PhaseMapping
+        What the main job found.
+    """
+    intensities = result.intensities.assign(features=_as_variable(result))
+    store.write_result(path, "binned", intensities)
+    store.write_result(path, "latent", result.latent.to_dataset(name="latent"))
+    store.write_result(path, "phases", result.clusters.merge(result.spectra))
+
+
+def _as_variable(result: PhaseMapping) -> xr.DataArray:
+    """Feature maps on a dimension of their own: they may hold the navigation image as well."""
+    return result.features.rename(line="feature")
+
+
+def _spectra_table(spectra: xr.Dataset) -> pd.DataFrame:
+    """Counts and mean spectrum of each phase, one row per channel."""
+    columns = {
+        f"{kind}_{phase}": spectra[kind].sel(phase=phase).to_numpy()
+        for kind in ("counts", "mean")
+        for phase in spectra["phase"].to_numpy()
+    }
+    return pd.DataFrame(columns, index=pd.Index(spectra["energy"].to_numpy(), name="energy_kev"))

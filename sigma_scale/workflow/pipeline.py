@@ -1,0 +1,280 @@
+"""The main job: from a map to its phases."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sigma_scale import compute, features, preprocess, xray
+from sigma_scale.clustering import cluster_latent
+from sigma_scale.errors import EmptyMapError, EnergyRangeError, ParameterError, SigmaScaleWarning
+from sigma_scale.latent import UMAP, embed
+from sigma_scale.phases import element_summary, phase_spectra, proportions, unmix
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from sigma_scale.spectra import SpectrumImage
+    from sigma_scale.workflow.settings import RunSettings
+
+__all__ = ["PhaseMapping", "choose_bin", "choose_lines", "map_phases"]
+
+_log = logging.getLogger(__name__)
+
+_COUNTS_PER_BIN = 150
+"""Counts that tell minerals apart: lines of a tenth of them have an error of a quarter."""
+_LARGEST_BIN = 8
+_SMALLEST_SIDE = 32
+"""Pixels that a binned map keeps along its shorter side."""
+_END_MEMBERS = 5
+_SMALLEST_CLUSTER = 10
+_PIXELS_PER_CLUSTER = 2000
+
+
+@dataclass(frozen=True)
+class PhaseMapping:
+    """
+    What the main job finds.
+
+    Parameters
+    ----------
+    image : SpectrumImage
+        The map, seen through the preprocessing.
+    settings : RunSettings
+        The settings, with lines and bins as they were chosen.
+    sum_spectrum : xarray.DataArray, shape (energy,), uint64
+        Counts of the whole map.
+    intensities : xarray.Dataset
+        ``line_intensity`` (y, x, line) and ``total`` (y, x) of the binned map.
+    features : xarray.DataArray, shape (y, x, line), float32
+        Normalised feature maps.
+    latent : xarray.DataArray, shape (y, x, component), float32
+        Latent space.
+    clusters : xarray.Dataset
+        ``labels`` and ``probability`` (y, x).
+    spectra : xarray.Dataset
+        ``counts`` and ``mean`` (phase, energy) and ``n_pixels`` (phase).
+    proportions, elements : pandas.DataFrame
+        Area and likely elements of each phase.
+    weights, components : pandas.DataFrame
+        Unmixing of the phases' spectra.
+    """
+
+    image: SpectrumImage
+    settings: RunSettings
+    sum_spectrum: xr.DataArray
+    intensities: xr.Dataset
+    features: xr.DataArray
+    latent: xr.DataArray
+    clusters: xr.Dataset
+    spectra: xr.Dataset
+    proportions: pd.DataFrame
+    elements: pd.DataFrame
+    weights: pd.DataFrame
+    components: pd.DataFrame
+
+    @property
+    def bin_size(self) -> tuple[int, int]:
+        """Columns and rows of a bin (x, y)."""
+        factor_y, factor_x = self.image.processing.bin_factors
+        return factor_x, factor_y
+
+
+def map_phases(image: SpectrumImage, settings: RunSettings) -> PhaseMapping:
+    """
+    Find the phases of a map.
+
+    Parameters
+    ----------
+    image : SpectrumImage
+        The map as it was measured.
+    settings : RunSettings
+        What to do.
+
+    Raises
+    ------
+    EmptyMapError
+        If the map has no counts, or no pixel belongs to a phase.
+    ParameterError
+        If a setting can't work for this map.
+    MemoryLimitError
+        If the feature maps don't fit the memory.
+    """
+    spectrum = _sum_spectrum(image)
+    settings = replace(
+        settings,
+        lines=choose_lines(image, settings, spectrum),
+        bin=choose_bin(image, settings, int(spectrum.sum())),
+    )
+    seen = _preprocess(image, settings)
+    intensities = _intensities(seen, settings)
+    maps = _feature_maps(seen, settings, intensities["line_intensity"])
+    latent = _embed(maps, settings)
+    clusters = _cluster(latent, settings)
+    labels = clusters["labels"]
+    spectra = phase_spectra(seen, labels, total=intensities["total"])
+    elements = element_summary(
+        spectra["counts"],
+        settings.lines or (),
+        resolution_mn_ka_ev=image.metadata.resolution_mn_ka_ev,
+    )
+    n_phases = spectra.sizes["phase"]
+    n_components = settings.n_end_members or min(_END_MEMBERS, n_phases)
+    weights, components = unmix(spectra["mean"], n_components, random_state=settings.random_state)
+    return PhaseMapping(
+        image=seen,
+        settings=settings,
+        sum_spectrum=spectrum,
+        intensities=intensities,
+        features=maps,
+        latent=latent,
+        clusters=clusters,
+        spectra=spectra,
+        proportions=proportions(labels),
+        elements=elements,
+        weights=weights,
+        components=components,
+    )
+
+
+def _sum_spectrum(image: SpectrumImage) -> xr.DataArray:
+    lazy = image.sum_spectrum()
+    (spectrum,) = compute.run(lazy, description="Sum spectrum")
+    if not spectrum.any():
+        raise EmptyMapError(f"The map {image.metadata.title!r} holds no counts.")
+    measured: xr.DataArray = spectrum
+    return measured
+
+
+def choose_lines(
+    image: SpectrumImage, settings: RunSettings, sum_spectrum: xr.DataArray
+) -> tuple[str, ...]:
+    """
+    Choose the X-ray lines: those asked for, else named by the file, else suggested.
+
+    Lines named by the file that lie outside the measured energies are left out with a warning.
+
+    Raises
+    ------
+    ParameterError
+        If there are none, and the sum spectrum suggests none.
+    """
+    if settings.lines is not None:
+        features.line_channels(image, settings.lines)
+        return settings.lines
+    named = tuple(line for line in image.metadata.lines if _is_measured(image, line))
+    if named:
+        return named
+    suggested = xray.suggest_lines(
+        sum_spectrum.to_numpy(),
+        image.energy.values,
+        beam_energy_kev=image.metadata.beam_energy_kev,
+        resolution_mn_ka_ev=image.metadata.resolution_mn_ka_ev,
+    )
+    lines = tuple(line for line in suggested if _is_measured(image, line))
+    if not lines:
+        raise ParameterError(
+            "The file names no X-ray lines and its sum spectrum suggests none. Name them, such "
+            "as --lines O_Ka,Si_Ka."
+        )
+    _log.info("Lines suggested by the sum spectrum: %s", ", ".join(lines))
+    return lines
+
+
+def _is_measured(image: SpectrumImage, line: str) -> bool:
+    try:
+        features.line_channels(image, [line])
+    except EnergyRangeError as error:
+        warnings.warn(str(error), SigmaScaleWarning, stacklevel=3)
+        return False
+    return True
+
+
+def choose_bin(image: SpectrumImage, settings: RunSettings, counts: int) -> tuple[int, int]:
+    """
+    Choose the bins: those asked for, or square ones as small as give enough counts.
+
+    Parameters
+    ----------
+    image : SpectrumImage
+        The map as it was measured.
+    settings : RunSettings
+        Settings.
+    counts : int
+        Counts of the whole map.
+    """
+    if settings.bin != "auto":
+        return settings.bin
+    rows, columns, _ = image.shape
+    per_pixel = counts / (rows * columns)
+    largest = max(1, min(_LARGEST_BIN, min(rows, columns) // _SMALLEST_SIDE))
+    wanted = next((n for n in range(1, largest) if n * n * per_pixel >= _COUNTS_PER_BIN), largest)
+    return wanted, wanted
+
+
+def _preprocess(image: SpectrumImage, settings: RunSettings) -> SpectrumImage:
+    if settings.bin != "auto":
+        image = preprocess.rebin(image, settings.bin)
+    if settings.normalise:
+        image = preprocess.normalise(image)
+    if settings.remove_below_kev is not None:
+        image = preprocess.remove_first_peak(image, settings.remove_below_kev)
+    return image
+
+
+def _intensities(image: SpectrumImage, settings: RunSettings) -> xr.Dataset:
+    lines = settings.lines or ()
+    rows, columns, _ = image.shape
+    # Intensities, features, and the working copies of a normalisation step, in float64.
+    compute.check_memory(
+        rows * columns * (len(lines) + 2) * (4 + 4 + 16),
+        what=f"Feature maps of {rows} x {columns} pixels and {len(lines)} lines",
+        remedy="Use larger bins or fewer lines, or raise memory_limit.",
+    )
+    lazy = features.feature_pass(image, lines).drop_vars("sum_spectrum")
+    (intensities,) = compute.run(lazy, description="Feature pass")
+    result: xr.Dataset = intensities
+    return result
+
+
+def _feature_maps(
+    image: SpectrumImage, settings: RunSettings, intensities: xr.DataArray
+) -> xr.DataArray:
+    maps = features.normalise_features(intensities, settings.normalisation)
+    if not settings.navigation:
+        return maps
+    if image.navigation is None:
+        raise ParameterError("The map has no navigation image to use as a feature.")
+    return features.append_navigation(maps, image.navigation, settings.normalisation)
+
+
+def _embed(maps: xr.DataArray, settings: RunSettings) -> xr.DataArray:
+    known = list(UMAP().get_params())
+    unknown = [name for name in settings.latent if name not in known]
+    if unknown:
+        raise ParameterError(
+            f"UMAP has no parameter {', '.join(unknown)}; it has: {', '.join(known)}."
+        )
+    model = UMAP(**{"random_state": settings.random_state, **settings.latent})
+    n_pixels = int(np.prod(maps.shape[:2]))
+    if n_pixels <= model.n_neighbors:
+        raise EmptyMapError(
+            f"The binned map has {n_pixels} pixels, too few for n_neighbors={model.n_neighbors}. "
+            "Use smaller bins."
+        )
+    return embed(maps, model)
+
+
+def _cluster(latent: xr.DataArray, settings: RunSettings) -> xr.Dataset:
+    arguments: dict[str, Any] = dict(settings.clustering_args)
+    if settings.clustering == "HDBSCAN" and not arguments:
+        n_pixels = int(np.prod(latent.shape[:2]))
+        smallest = max(_SMALLEST_CLUSTER, n_pixels // _PIXELS_PER_CLUSTER)
+        arguments = {"min_cluster_size": smallest, "min_samples": _SMALLEST_CLUSTER}
+    arguments.setdefault("random_state", settings.random_state)
+    return cluster_latent(latent, settings.clustering, arguments)

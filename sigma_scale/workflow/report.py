@@ -1,0 +1,160 @@
+"""The report of the main job."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from sigma_scale import plot
+from sigma_scale.plot import FigurePanel, ReportContent, ReportTable, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sigma_scale.workflow.pipeline import PhaseMapping
+
+__all__ = ["make_report", "phase_table", "versions"]
+
+_LIBRARIES = (
+    "sigma-scale",
+    "numpy",
+    "scipy",
+    "dask",
+    "xarray",
+    "zarr",
+    "numba",
+    "scikit-learn",
+    "umap-learn",
+    "hdbscan",
+    "hyperspy",
+    "exspy",
+    "rosettasciio",
+)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that a result depends on."""
+    return {
+        "Python": platform.python_version(),
+        **{name: metadata.version(name) for name in _LIBRARIES},
+    }
+
+
+def make_report(
+    result: PhaseMapping,
+    figures: Mapping[str, FigurePanel],
+    *,
+    notes: Sequence[str] = (),
+    extra: Sequence[Section] = (),
+) -> ReportContent:
+    """
+    Put together what the report says.
+
+    Parameters
+    ----------
+    result : PhaseMapping
+        What the main job found.
+    figures : mapping of str to FigurePanel
+        Its figures, from :func:`~sigma_scale.workflow.figures.make_figures`.
+    notes : sequence of str
+        What the reader must know, such as warnings of the run.
+    extra : sequence of Section
+        Sections to put at the end.
+    """
+    image = result.image
+    return ReportContent(
+        title=f"Phases of {image.metadata.title or 'an untitled map'}",
+        subtitle=", ".join(source.name for source in image.metadata.sources),
+        facts=_facts(result),
+        warnings=notes,
+        sections=[
+            Section("The map", _about_map(result), _chosen(figures, "navigation", "sum_spectrum")),
+            Section(
+                "Phases", _about_phases(result), _chosen(figures, "phase_map"), [_table(result)]
+            ),
+            Section("Spectra of the phases", "", _chosen(figures, "phase_spectra")),
+            Section("Latent space", "", _chosen(figures, "latent")),
+            Section("Element maps", "", _chosen(figures, "element_maps")),
+            Section(
+                "Unmixing",
+                "Each phase's spectrum as a mixture of end-members. Weights belong to spectra "
+                "divided by their maxima: they are no concentrations.",
+                _chosen(figures, "end_members"),
+                [ReportTable(_named(result.weights, "cluster"), "Weights of the end-members.")],
+            ),
+            *extra,
+        ],
+        settings=result.settings.to_yaml(),
+        versions=versions(),
+    )
+
+
+def _chosen(figures: Mapping[str, FigurePanel], *names: str) -> list[FigurePanel]:
+    return [figures[name] for name in names if name in figures]
+
+
+def _named(table: pd.DataFrame, index: str) -> pd.DataFrame:
+    """Show the index as a column, with values short enough to read."""
+    return table.round(3).rename_axis(index.capitalize())
+
+
+def _facts(result: PhaseMapping) -> dict[str, object]:
+    image, settings = result.image, result.settings
+    rows, columns, channels = image.source.shape
+    counts = int(result.sum_spectrum.sum())
+    noise = float((result.clusters["labels"] < 0).mean())
+    beam = image.metadata.beam_energy_kev
+    facts: dict[str, object] = {
+        "Map": f"{columns:,} × {rows:,} pixels, {channels:,} channels",
+        "Counts": f"{counts:,} ({counts / (rows * columns):.3g} per pixel)",
+        "Instrument": image.metadata.instrument + (f", {beam:g} kV" if beam else ""),
+        "Bins": f"{result.bin_size[0]} × {result.bin_size[1]} pixels",
+        "Lines": ", ".join(settings.lines or ()),
+        "Phases": result.spectra.sizes["phase"],
+    }
+    if image.pixel_unit == "µm":
+        facts["Pixel"] = f"{image.pixel_size[1]:.4g} × {image.pixel_size[0]:.4g} µm"
+    if noise:
+        facts["Not assigned"] = f"{noise:.1%} of the area"
+    return facts
+
+
+def _about_map(result: PhaseMapping) -> str:
+    scale = "" if result.image.pixel_unit == "µm" else " The file has no scale: lengths are pixels."
+    return "The data as they were measured." + scale
+
+
+def _about_phases(result: PhaseMapping) -> str:
+    method = result.settings.clustering
+    noise = " Pixels that belong to no dense group are grey." if method == "HDBSCAN" else ""
+    return (
+        f"Pixels were grouped by {method} in the latent space.{noise} Several groups may be one "
+        "mineral, and groups of few pixels are often mixtures at grain borders. Elements are a "
+        "guess from X-ray lines that stand out of the background; they are no quantification."
+    )
+
+
+def _table(result: PhaseMapping) -> ReportTable:
+    table = phase_table(result)
+    colours = plot.phase_colours([int(label) for label in table.index])
+    shown = pd.DataFrame(
+        {
+            "Phase": ["not assigned" if label < 0 else str(label) for label in table.index],
+            "Elements": table["elements"].fillna(""),
+            "Pixels": table["pixels"],
+            "Area, %": (100 * table["share"]).map("{:.3g}".format),
+            "±": (100 * table["share_error"]).map("{:.1g}".format),
+        }
+    )
+    if table["area_um2"].notna().all():
+        shown["Area, µm²"] = table["area_um2"].map("{:.4g}".format)
+    chips = [colours[int(label)] for label in table.index]
+    return ReportTable(shown, "Area with its counting error, and likely elements.", chips)
+
+
+def phase_table(result: PhaseMapping) -> pd.DataFrame:
+    """Area and likely elements of each phase, pixels without a phase last."""
+    return result.proportions.join(result.elements)

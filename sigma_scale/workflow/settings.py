@@ -1,0 +1,173 @@
+"""Settings of the main job, from a command line or a YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from sigma_scale.errors import ParameterError, SourceNotFoundError
+
+__all__ = ["RunSettings"]
+
+_LATENT = {"n_neighbors": 15, "min_dist": 0.02, "n_landmarks": 20_000}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """
+    What the main job does with a map.
+
+    Parameters
+    ----------
+    lines : tuple of str, optional
+        X-ray lines to use as features. None: those that the file names, else those that its sum
+        spectrum suggests.
+    bin : tuple of int or "auto"
+        Columns and rows of a bin (x, y). "auto": as few pixels as give a usable spectrum.
+    normalise : bool
+        Divide each spectrum by its sum.
+    remove_below_kev : float, optional
+        Set the channels below this energy to zero, after the normalisation. None: keep all.
+    normalisation : tuple of str
+        Steps on the feature maps: "neighbour_averaging", "zscore", "softmax".
+    navigation : bool
+        Take the navigation image as a further feature.
+    latent : mapping
+        Parameters of :class:`sigma_scale.latent.UMAP`.
+    clustering : str
+        "HDBSCAN" or "GaussianMixture".
+    clustering_args : mapping
+        Parameters of the clustering. HDBSCAN without any takes clusters of at least 10 pixels and
+        a two-thousandth of the map.
+    n_end_members : int, optional
+        Components of the unmixing of the phases' spectra. None: at most five.
+    random_state : int
+        Seed of everything that is random.
+
+    Raises
+    ------
+    ParameterError
+        If a value is of the wrong kind.
+    """
+
+    lines: tuple[str, ...] | None = None
+    bin: tuple[int, int] | Literal["auto"] = "auto"
+    normalise: bool = True
+    remove_below_kev: float | None = 0.1
+    normalisation: tuple[str, ...] = ("zscore",)
+    navigation: bool = False
+    latent: Mapping[str, Any] = field(default_factory=lambda: dict(_LATENT))
+    clustering: str = "HDBSCAN"
+    clustering_args: Mapping[str, Any] = field(default_factory=dict)
+    n_end_members: int | None = None
+    random_state: int = 0
+
+    def __post_init__(self) -> None:
+        # Lists from YAML become tuples; a frozen dataclass needs this detour to set them.
+        if self.lines is not None:
+            object.__setattr__(self, "lines", _names("lines", self.lines))
+        object.__setattr__(self, "normalisation", _names("normalisation", self.normalisation))
+        object.__setattr__(self, "bin", _bin(self.bin))
+        for name in ("latent", "clustering_args"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ParameterError(f"{name} must map names to values.")
+        if self.remove_below_kev is not None and not _is_number(self.remove_below_kev):
+            raise ParameterError(
+                f"remove_below_kev must be an energy in keV, not {self.remove_below_kev!r}."
+            )
+        if not _is_whole(self.random_state):
+            raise ParameterError(f"random_state must be whole, not {self.random_state!r}.")
+        if self.n_end_members is not None and not _is_whole(self.n_end_members):
+            raise ParameterError(f"n_end_members must be whole, not {self.n_end_members!r}.")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """
+        Make settings of names and values.
+
+        Raises
+        ------
+        ParameterError
+            If a name is unknown or a value of the wrong kind.
+        """
+        known = [f.name for f in fields(cls)]
+        unknown = [str(name) for name in values if name not in known]
+        if unknown:
+            raise ParameterError(
+                f"Unknown settings: {', '.join(unknown)}. There are: {', '.join(known)}."
+            )
+        return cls(**values)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Self:
+        """
+        Read settings from a YAML file.
+
+        Raises
+        ------
+        SourceNotFoundError
+            If there is no such file.
+        ParameterError
+            If it is not YAML, or not of settings.
+        """
+        return cls.from_mapping(read_yaml(path))
+
+    def to_yaml(self) -> str:
+        """Write the settings as YAML."""
+        import yaml
+
+        values = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+        text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+        return text
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """
+    Read the names and values of a settings file.
+
+    Raises
+    ------
+    SourceNotFoundError, ParameterError
+        See :meth:`RunSettings.from_yaml`.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SourceNotFoundError(f"There is no settings file {path}.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ParameterError(f"The settings file {path} can't be read: {reason}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ParameterError(f"The settings file {path} must map names to values.")
+    return values
+
+
+def _names(what: str, values: object) -> tuple[str, ...]:
+    if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) for v in values):
+        raise ParameterError(f"{what} must be a list of names, not {values!r}.")
+    return tuple(values)
+
+
+def _bin(value: object) -> object:
+    if value == "auto":
+        return value
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(map(_is_whole, value)):  # noqa: PLR2004
+        raise ParameterError(f"bin must be 'auto' or two whole numbers (x, y), not {value!r}.")
+    return tuple(value)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or _is_whole(value)
