@@ -17,7 +17,14 @@ import pandas as pd
 
 from sigma_scale.errors import EnergyRangeError, ParameterError
 from sigma_scale.spectra.axis import EnergyAxis
-from sigma_scale.xray import DEFAULT_RESOLUTION_MN_KA_EV, fwhm_kev, line_energy, window_kev
+from sigma_scale.xray import (
+    DEFAULT_RESOLUTION_MN_KA_EV,
+    fwhm_kev,
+    line,
+    line_energy,
+    suggest_lines,
+    window_kev,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,10 +126,7 @@ def guess_elements(
     if len(set(lines)) < len(lines):
         raise ParameterError(f"Each X-ray line can be given only once, got {', '.join(lines)}.")
     axis = _energy_axis(spectrum)
-    if resolution_mn_ka_ev is None:
-        resolution_mn_ka_ev = float(
-            spectrum.attrs.get("resolution_mn_ka_ev", DEFAULT_RESOLUTION_MN_KA_EV)
-        )
+    resolution_mn_ka_ev = _resolution(spectrum, resolution_mn_ka_ev)
     sides = background_windows(lines, resolution_mn_ka_ev=resolution_mn_ka_ev)
     rows = []
     for name, limits in zip(lines, sides, strict=True):
@@ -160,6 +164,7 @@ def element_summary(
     min_significance: float = 3.0,
     min_share: float = 0.01,
     resolution_mn_ka_ev: float | None = None,
+    beam_energy_kev: float | None = None,
 ) -> pd.DataFrame:
     """
     Name the elements that each phase seems to contain.
@@ -176,6 +181,8 @@ def element_summary(
         Share that a line must have in the net counts of all lines, 0 to 1.
     resolution_mn_ka_ev : float, optional
         FWHM of the Mn Ka peak in eV. None: from the spectra's attribute of that name, else 130.
+    beam_energy_kev : float, optional
+        Energy of the electrons, which decides on the lines that elements can show.
 
     Returns
     -------
@@ -192,6 +199,12 @@ def element_summary(
         If a line's window lies outside the measured energies.
     ParameterError
         If the spectra are not ones of counts.
+
+    Notes
+    -----
+    A line must rise above its background, and a fit of the peaks of all these elements
+    (:func:`sigma_scale.xray.suggest_lines`) must need its element: the tail of a strong
+    neighbouring peak does the first, but not the second.
     """
     if spectra.dims != ("phase", "energy"):
         raise ParameterError(f"Spectra have the dimensions (phase, energy), got {spectra.dims}.")
@@ -202,6 +215,8 @@ def element_summary(
         seen = table[
             (table["significance"] > min_significance) & (table["share"] >= min_share)
         ].sort_values("net", ascending=False, kind="stable")
+        needed = _needed_elements(spectrum, lines, resolution_mn_ka_ev, beam_energy_kev)
+        seen = seen[seen["element"].isin(needed)]
         shares = seen.groupby("element", sort=False)["share"].sum()
         ordered = shares.sort_values(ascending=False, kind="stable").index
         rows.append(
@@ -215,6 +230,30 @@ def element_summary(
     return pd.DataFrame(
         rows, columns=["elements", "main_line", "counts"], index=pd.Index(phases, name="phase")
     )
+
+
+def _needed_elements(
+    spectrum: xr.DataArray,
+    lines: Sequence[str],
+    resolution_mn_ka_ev: float | None,
+    beam_energy_kev: float | None,
+) -> set[str]:
+    """Elements, of those that the lines name, that a fit of their peaks can't do without."""
+    found = suggest_lines(
+        spectrum.to_numpy(),
+        spectrum.indexes["energy"].to_numpy(),
+        beam_energy_kev=beam_energy_kev,
+        resolution_mn_ka_ev=_resolution(spectrum, resolution_mn_ka_ev),
+        max_lines=len(lines),
+        elements=sorted({line(name).element for name in lines}),
+    )
+    return {line(name).element for name in found}
+
+
+def _resolution(spectrum: xr.DataArray, given: float | None) -> float:
+    if given is not None:
+        return given
+    return float(spectrum.attrs.get("resolution_mn_ka_ev", DEFAULT_RESOLUTION_MN_KA_EV))
 
 
 def _checked_counts(spectrum: xr.DataArray) -> NDArray[np.float64]:

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 _COUNTS_PER_BIN = 150
 """Counts that tell minerals apart: lines of a tenth of them have an error of a quarter."""
 _LARGEST_BIN = 8
-_SMALLEST_SIDE = 32
+_SMALLEST_SIDE = 24
 """Pixels that a binned map keeps along its shorter side."""
 _END_MEMBERS = 5
 _SMALLEST_CLUSTER = 10
@@ -122,6 +122,7 @@ def map_phases(image: SpectrumImage, settings: RunSettings) -> PhaseMapping:
         spectra["counts"],
         settings.lines or (),
         resolution_mn_ka_ev=image.metadata.resolution_mn_ka_ev,
+        beam_energy_kev=image.metadata.beam_energy_kev,
     )
     n_phases = spectra.sizes["phase"]
     n_components = settings.n_end_members or min(_END_MEMBERS, n_phases)

@@ -152,6 +152,7 @@ def _table(result: PhaseMapping) -> ReportTable:
     if table["area_um2"].notna().all():
         shown["Area, µm²"] = table["area_um2"].map("{:.4g}".format)
     chips = [colours[int(label)] for label in table.index]
+    shown.index.name = None
     return ReportTable(shown, "Area with its counting error, and likely elements.", chips)
 
 

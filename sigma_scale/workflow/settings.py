@@ -56,7 +56,7 @@ class RunSettings:
     bin: tuple[int, int] | Literal["auto"] = "auto"
     normalise: bool = True
     remove_below_kev: float | None = 0.1
-    normalisation: tuple[str, ...] = ("zscore",)
+    normalisation: tuple[str, ...] = ("neighbour_averaging", "zscore")
     navigation: bool = False
     latent: Mapping[str, Any] = field(default_factory=lambda: dict(_LATENT))
     clustering: str = "HDBSCAN"

@@ -20,6 +20,8 @@ from sigma_scale.xray.selection import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["ElementEvidence", "ElementsFit"]
@@ -62,11 +64,20 @@ class ElementsFit:
         Energy of the electrons in keV.
     resolution_mn_ka_ev : float
         FWHM of Mn Ka in eV.
+    elements : sequence of str, optional
+        Elements to choose from. None: all that a solid sample may plausibly contain.
     """
 
-    def __init__(self, *, beam_energy_kev: float, resolution_mn_ka_ev: float) -> None:
+    def __init__(
+        self,
+        *,
+        beam_energy_kev: float,
+        resolution_mn_ka_ev: float,
+        elements: Sequence[str] | None = None,
+    ) -> None:
         self.beam_energy_kev = beam_energy_kev
         self.resolution_mn_ka_ev = resolution_mn_ka_ev
+        self.elements = candidate_elements() if elements is None else tuple(elements)
 
     def fit(
         self, counts: NDArray[np.float64], energy_kev: NDArray[np.float64]
@@ -131,7 +142,7 @@ class ElementsFit:
         self, energy_kev: NDArray[np.float64], weight: NDArray[np.float64]
     ) -> list[Candidate]:
         candidates = []
-        for element in candidate_elements():
+        for element in self.elements:
             families = excited_families(
                 element,
                 low_kev=float(energy_kev[0]),

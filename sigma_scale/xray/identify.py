@@ -21,6 +21,8 @@ from sigma_scale.xray.peaks import DEFAULT_RESOLUTION_MN_KA_EV
 from sigma_scale.xray.table import atomic_number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["suggest_lines"]
@@ -38,6 +40,7 @@ def suggest_lines(
     beam_energy_kev: float | None = None,
     resolution_mn_ka_ev: float = DEFAULT_RESOLUTION_MN_KA_EV,
     max_lines: int = 20,
+    elements: Sequence[str] | None = None,
 ) -> list[str]:
     """
     Propose the X-ray lines that a sum spectrum shows, one per element.
@@ -55,6 +58,8 @@ def suggest_lines(
         FWHM of the Mn Ka peak in eV.
     max_lines : int, default: 20
         Largest number of lines; the most significant ones are kept.
+    elements : sequence of str, optional
+        Elements to choose from. None: all that a solid sample may plausibly contain.
 
     Returns
     -------
@@ -87,9 +92,10 @@ def suggest_lines(
     counts, energies = counts[measured], energies[measured]
     if counts.size < _MINIMUM_CHANNELS or counts.sum() == 0:
         return []
-    found = ElementsFit(beam_energy_kev=beam, resolution_mn_ka_ev=resolution_mn_ka_ev).fit(
-        counts, energies
+    fit = ElementsFit(
+        beam_energy_kev=beam, resolution_mn_ka_ev=resolution_mn_ka_ev, elements=elements
     )
+    found = fit.fit(counts, energies)
     strongest = sorted(found, key=lambda item: -item.significance)[:max_lines]
     return [item.line for item in sorted(strongest, key=lambda item: atomic_number(item.element))]
 
