@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
     UIntArray = NDArray[np.unsignedinteger[Any]]
 
-__all__ = ["count_windows", "events_to_csr", "find_events", "gaps_from_channels", "label_sums"]
+__all__ = [
+    "count_windows",
+    "events_to_csr",
+    "find_events",
+    "gaps_from_channels",
+    "join_groups",
+    "label_sums",
+]
 
 _U = np.uint64
 
@@ -109,9 +116,8 @@ def count_windows(
     counts: NDArray[Any],
     n_columns: int,
     window: tuple[int, int, int, int],
-    bin_factors: tuple[int, int],
-    origin: tuple[int, int],
-    binned_shape: tuple[int, int],
+    row_start: NDArray[np.uint64],
+    column_start: NDArray[np.uint64],
     group_of: UIntArray,
     sums: NDArray[Any],
     spectrum: NDArray[Any],
@@ -127,45 +133,69 @@ def count_windows(
         Pixels per row of the block.
     window : tuple of int
         First and last-plus-one row, first and last-plus-one column of the block to use.
-    bin_factors : tuple of int
-        Pixels per bin in y and x.
-    origin : tuple of int
-        Row and column, counted in pixels from the output's first bin, of the block's first pixel.
-    binned_shape : tuple of int
-        Rows and columns of bins.
+    row_start, column_start : array of uint64
+        Where in ``sums`` the bin of each row of the window begins, and how much further on that
+        of each column.
     group_of : array, shape (n_channels + 1,), uint8 or uint16
         Group of each channel; the last entry is the slot for channels past the end.
-    sums : array, shape ((rows * columns + 1) * groups,)
-        Binned sums to add to, flat. The bin at the end takes the pixels of incomplete bins.
+    sums : array, flat
+        Sums per bin and group to add to.
     spectrum : array, shape (n_channels + 1,)
         Spectrum to add to; anything in its last entry afterwards means a damaged block.
     """
     row0, row1, column0, column1 = window
-    rows, columns = binned_shape
     past_end = _U(spectrum.shape[0] - 1)
-    n_groups = _U(sums.shape[0] // (rows * columns + 1))
-    spare = _U(rows * columns) * n_groups
     k = _U(0)
     p = _U(0)
-    for y in range(per_pixel.shape[0] // n_columns):
-        row = (origin[0] + y) // bin_factors[0]
-        row_used = row0 <= y < row1
+    for y in range(row1):
+        row_used = y >= row0
         for x in range(n_columns):
             end = k + _U(per_pixel[p])
             p += _U(1)
             if row_used and column0 <= x < column1:
-                column = (origin[1] + x) // bin_factors[1]
-                target = spare
-                if row < rows and column < columns:
-                    target = _U(row * columns + column) * n_groups
+                start = row_start[y - row0] + column_start[x - column0]
                 channel = _U(0)
                 for j in range(k, end):
                     channel += _U(gap_low[j]) | (_U(gap_high[j]) << _U(8))
                     c = min(channel, past_end)
                     value = counts[j]
                     spectrum[c] += value
-                    sums[target + _U(group_of[c])] += value
+                    sums[start + _U(group_of[c])] += value
             k = end
+
+
+@njit(nogil=True, cache=True)
+def join_groups(
+    sums: NDArray[Any],
+    members: NDArray[np.uint64],
+    first_member: NDArray[np.uint64],
+    joined: NDArray[Any],
+) -> None:
+    """
+    Add up the groups of each window.
+
+    Parameters
+    ----------
+    sums : array, shape (rows + 1, columns + 1, groups)
+        Sums per bin and group; the last row and column hold incomplete bins, which are left out.
+    members : array of uint64
+        Groups of the first window, then of the second, and so on.
+    first_member : array, shape (windows + 1,), uint64
+        Where each window's groups begin in ``members``.
+    joined : array, shape (rows, columns, windows)
+        Sums per bin and window to write.
+    """
+    n_windows = _U(joined.shape[2])
+    for y in range(_U(joined.shape[0])):
+        for x in range(_U(joined.shape[1])):
+            groups, windows = sums[y, x], joined[y, x]
+            for window in range(n_windows):
+                first, end = first_member[window], first_member[window + _U(1)]
+                # Most windows are one group; a loop of one step would cost more than its step.
+                total = groups[members[first]] if end > first else groups.dtype.type(0)
+                for m in range(first + _U(1), end):
+                    total += groups[members[m]]
+                windows[window] = total
 
 
 @njit(nogil=True, cache=True)

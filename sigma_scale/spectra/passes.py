@@ -109,29 +109,34 @@ class ChannelGroups:
     ----------
     of_channel : array, shape (channels + 1,), uint8 or uint16
         Group of each channel; the slot past the end is in group 0.
-    in_window : array, shape (groups, windows), bool
-        Which groups make up each window.
+    number : int
+        Number of groups.
+    members : array of uint64
+        Groups of the first window, then of the second, and so on.
+    first_member : array, shape (windows + 1,), uint64
+        Where each window's groups begin in ``members``.
     """
 
     of_channel: NDArray[np.unsignedinteger[Any]]
-    in_window: NDArray[np.bool_]
+    number: int
+    members: NDArray[np.uint64]
+    first_member: NDArray[np.uint64]
 
     @classmethod
     def from_windows(cls, windows: Sequence[range], n_channels: int) -> ChannelGroups:
         """Group ``n_channels`` channels."""
-        member = np.zeros((n_channels, len(windows)), dtype=bool)
+        inside = np.zeros((n_channels, len(windows)), dtype=bool)
         for number, window in enumerate(windows):
-            member[window.start : window.stop, number] = True
-        groups, of_channel = np.unique(member, axis=0, return_inverse=True)
-        narrow = np.min_scalar_type(len(groups))
-        return cls(np.append(of_channel.ravel(), 0).astype(narrow), groups)
-
-    def join(self, sums: NDArray[Any]) -> NDArray[Any]:
-        """Add up the groups of each window: (y, x, group) to (y, x, window)."""
-        joined = np.zeros((*sums.shape[:2], self.in_window.shape[1]), dtype=sums.dtype)
-        for group, window in zip(*np.nonzero(self.in_window), strict=True):
-            joined[:, :, window] += sums[:, :, group]
-        return joined
+            inside[window.start : window.stop, number] = True
+        groups, of_channel = np.unique(inside, axis=0, return_inverse=True)
+        window_of, member = np.nonzero(groups.T)
+        first_member = np.searchsorted(window_of, np.arange(len(windows) + 1))
+        return cls(
+            np.append(of_channel.ravel(), 0).astype(np.min_scalar_type(len(groups))),
+            len(groups),
+            member.astype(np.uint64),
+            first_member.astype(np.uint64),
+        )
 
 
 def sums_dtype(counts: np.dtype[Any], n_summed: int) -> np.dtype[Any]:
@@ -172,16 +177,18 @@ def region_window_sums(
     CorruptChunkError
         If a block is damaged.
     """
-    from sigma_scale.spectra.kernels import count_windows
+    from sigma_scale.spectra.kernels import count_windows, join_groups
 
     top, bottom, left, right = limits
     rows = bottom // bin_factors[0] - top // bin_factors[0]
     columns = right // bin_factors[1] - left // bin_factors[1]
     n_channels = source.shape[2]
     dtype = sums_dtype(source.dtype, n_channels * math.prod(bin_factors))
-    n_groups = len(groups.in_window)
-    sums = np.zeros((rows * columns + 1) * n_groups, dtype=dtype)
+    # A row and a column more, for the pixels of incomplete bins.
+    sums = np.zeros((rows + 1, columns + 1, groups.number), dtype=dtype)
     spectrum = np.zeros(n_channels + 1, dtype=spectrum_dtype(source.dtype))
+    row_starts = _bin_starts((top, bottom), bin_factors[0], rows, sums.strides[0] // dtype.itemsize)
+    column_starts = _bin_starts((left, right), bin_factors[1], columns, groups.number)
     for block, (y, x), window in blocks_of_region(source, limits):
         count_windows(
             block.per_pixel,
@@ -190,17 +197,23 @@ def region_window_sums(
             block.counts,
             block.shape[1],
             window,
-            bin_factors,
-            (y - top, x - left),
-            (rows, columns),
+            row_starts[y + window[0] - top :],
+            column_starts[x + window[2] - left :],
             groups.of_channel,
-            sums,
+            sums.reshape(-1),
             spectrum,
         )
         if spectrum[n_channels]:
             raise past_end_error(block.shape)
-    binned = sums[:-n_groups].reshape(rows, columns, n_groups)
-    return WindowSums(groups.join(binned), spectrum[:n_channels])
+    joined = np.empty((rows, columns, groups.first_member.size - 1), dtype=dtype)
+    join_groups(sums, groups.members, groups.first_member, joined)
+    return WindowSums(joined, spectrum[:n_channels])
+
+
+def _bin_starts(limits: tuple[int, int], factor: int, bins: int, stride: int) -> NDArray[np.uint64]:
+    """Offset of each pixel's bin; pixels outside the complete bins get the spare last one."""
+    pixels = np.arange(limits[1] - limits[0])
+    return np.minimum(pixels // factor, bins).astype(np.uint64) * np.uint64(stride)
 
 
 def lazy_pass(

@@ -30,13 +30,15 @@ class Scratch:
     """
 
     def __init__(self) -> None:
-        self._buffer = np.empty(0, dtype=np.uint8)
+        self._buffers: dict[str, NDArray[np.uint8]] = {}
 
-    def take(self, size: int) -> NDArray[np.uint8]:
-        """Return ``size`` bytes with any content; those taken before are overwritten."""
-        if self._buffer.size < size:
-            self._buffer = np.empty(size + size // 4, dtype=np.uint8)
-        return self._buffer[:size]
+    def take(self, purpose: str, size: int) -> NDArray[np.uint8]:
+        """Return ``size`` bytes with any content; those taken before for it are overwritten."""
+        buffer = self._buffers.get(purpose)
+        if buffer is None or buffer.size < size:
+            buffer = np.empty(size + size // 4, dtype=np.uint8)
+            self._buffers[purpose] = buffer
+        return buffer[:size]
 
 
 @runtime_checkable

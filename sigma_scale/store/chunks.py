@@ -12,83 +12,115 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore
 
 from sigma_scale.errors import StoreError
+from sigma_scale.spectra import Scratch
 
 if TYPE_CHECKING:
+    import numpy as np
     import zarr
+    from numpy.typing import NDArray
 
-__all__ = ["has_chunk", "read_chunk", "write_chunk"]
-
-
-def _key(array: zarr.Array[Any], index: tuple[int, ...]) -> str:
-    key = array.metadata.encode_chunk_key(index)
-    return f"{array.path}/{key}" if array.path else key
+__all__ = ["EncodedChunks"]
 
 
-def _local_path(array: zarr.Array[Any], index: tuple[int, ...]) -> Path | None:
-    """Path of a chunk on local disk, where zarr's event loop would only cost time."""
-    if isinstance(array.store, LocalStore):
-        return Path(array.store.root) / _key(array, index)
-    return None
-
-
-def has_chunk(array: zarr.Array[Any], index: tuple[int, ...]) -> bool:
-    """Whether a chunk has been written."""
-    path = _local_path(array, index)
-    if path is not None:
-        return path.is_file()
-    return bool(sync(array.store.exists(_key(array, index))))
-
-
-def read_chunk(array: zarr.Array[Any], index: tuple[int, ...]) -> bytes:
+class EncodedChunks:
     """
-    Read a chunk's bytes.
+    The chunks of an array as bytes.
 
-    Raises
-    ------
-    StoreError
-        If the chunk is missing or can't be read.
+    Parameters
+    ----------
+    array : zarr.Array
+        The array. Chunks on local disk are read and written directly, because zarr's event loop
+        would take as long as the reading itself.
     """
-    path = _local_path(array, index)
-    try:
-        if path is not None:
-            return path.read_bytes()
-        buffer = sync(array.store.get(_key(array, index), default_buffer_prototype()))
-    except FileNotFoundError:
-        buffer = None
-    except OSError as error:
-        raise StoreError(f"The chunk {_key(array, index)} can't be read: {error}") from error
-    if buffer is None:
-        raise StoreError(
-            f"The chunk {_key(array, index)} is missing from {array.store}. Restore the store "
-            "from a copy or ingest the map again."
-        )
-    return bytes(buffer.to_bytes())
 
+    def __init__(self, array: zarr.Array[Any]) -> None:
+        self._store = array.store
+        self._metadata = array.metadata
+        self._prefix = f"{array.path}/" if array.path else ""
+        self._root = str(array.store.root) if isinstance(array.store, LocalStore) else None
 
-def write_chunk(array: zarr.Array[Any], index: tuple[int, ...], data: bytes) -> None:
-    """
-    Write a chunk's bytes; whoever looks sees all of them or none.
+    def _key(self, index: tuple[int, ...]) -> str:
+        return self._prefix + self._metadata.encode_chunk_key(index)
 
-    Raises
-    ------
-    StoreError
-        If the chunk can't be written, for example because the disk is full.
-    """
-    path = _local_path(array, index)
-    try:
-        if path is None:
-            buffer = default_buffer_prototype().buffer.from_bytes(data)
-            sync(array.store.set(_key(array, index), buffer))
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    def has(self, index: tuple[int, ...]) -> bool:
+        """Whether a chunk has been written."""
+        if self._root is not None:
+            return Path(self._root, self._key(index)).is_file()
+        return bool(sync(self._store.exists(self._key(index))))
+
+    def read(
+        self, index: tuple[int, ...], scratch: Scratch | None = None
+    ) -> bytes | NDArray[np.uint8]:
+        """
+        Read a chunk.
+
+        Parameters
+        ----------
+        index : tuple of int
+            Number of the chunk along each dimension.
+        scratch : Scratch, optional
+            Memory for the bytes, which are then good until it is used again.
+
+        Raises
+        ------
+        StoreError
+            If the chunk is missing or can't be read.
+        """
+        key = self._key(index)
         try:
-            temporary.write_bytes(data)
-            os.replace(temporary, path)  # noqa: PTH105 -- the one call that replaces at once
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"The chunk {_key(array, index)} can't be written: {error}. Once there is room, run "
-            "the same command again: finished chunks are kept."
-        ) from error
+            if self._root is not None:
+                return _read_file(f"{self._root}/{key}", scratch or Scratch())
+            buffer = sync(self._store.get(key, default_buffer_prototype()))
+        except FileNotFoundError:
+            buffer = None
+        except OSError as error:
+            raise StoreError(f"The chunk {key} can't be read: {error}") from error
+        if buffer is None:
+            raise StoreError(
+                f"The chunk {key} is missing from {self._store}. Restore the store from a copy "
+                "or ingest the map again."
+            )
+        return bytes(buffer.to_bytes())
+
+    def write(self, index: tuple[int, ...], data: bytes) -> None:
+        """
+        Write a chunk; whoever looks sees all of it or nothing.
+
+        Raises
+        ------
+        StoreError
+            If the chunk can't be written, for example because the disk is full.
+        """
+        key = self._key(index)
+        try:
+            if self._root is not None:
+                _write_file(Path(self._root, key), data)
+            else:
+                buffer = default_buffer_prototype().buffer.from_bytes(data)
+                sync(self._store.set(key, buffer))
+        except OSError as error:
+            raise StoreError(
+                f"The chunk {key} can't be written: {error}. Once that is mended, run the same "
+                "command again: finished chunks are kept."
+            ) from error
+
+
+def _read_file(path: str, scratch: Scratch) -> NDArray[np.uint8]:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 -- a path object costs time here
+        size = os.fstat(file.fileno()).st_size
+        buffer = scratch.take("stored", size)
+        target: Any = memoryview(buffer)  # type: ignore[arg-type]
+        filled = 0
+        while filled < size and (number := file.readinto(target[filled:])):
+            filled += number
+    return buffer[:filled]
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

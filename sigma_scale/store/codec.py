@@ -143,6 +143,9 @@ class _Header:
         return sum(_padded(size) for size in self.stream_sizes)
 
 
+_DECOMPRESSORS = [Encoding(name).codec() for name in _COMPRESSORS]
+
+
 def _padded(size: int) -> int:
     return -(-size // _ALIGNMENT) * _ALIGNMENT
 
@@ -323,13 +326,13 @@ def _check_fields(header: _Header) -> None:
 
 def _decompress(header: _Header, stored: memoryview, scratch: Scratch) -> NDArray[np.uint8]:
     size = header.payload_size
-    codec = Encoding(_COMPRESSORS[header.compressor]).codec()
+    codec = _DECOMPRESSORS[header.compressor]
     if codec is None or size == 0:
         if len(stored) != size:
             raise _corrupt(f"its payload has {len(stored)} bytes, not {size}")
         return np.frombuffer(bytearray(stored), dtype=np.uint8)
     # The size follows from the checked header, so a forged frame can't ask for more memory.
-    payload = scratch.take(size)
+    payload = scratch.take("payload", size)
     try:
         written = codec.decode(stored, out=payload)
     except (RuntimeError, ValueError) as error:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from sigma_scale.errors import CorruptChunkError, StoreError
 from sigma_scale.spectra import EnergyAxis, EventBlock, MapMetadata, Scratch, SpectrumImage
-from sigma_scale.store.chunks import read_chunk
+from sigma_scale.store.chunks import EncodedChunks
 from sigma_scale.store.codec import decode
 from sigma_scale.store.layout import COUNTS, open_group
 from sigma_scale.store.zarr_codec import EventsCodec
@@ -37,20 +38,28 @@ class StoredCounts:
 
     array: zarr.Array[Any]
 
-    @property
+    # zarr works these out anew each time, which would take as long as reading a chunk.
+
+    @cached_property
     def shape(self) -> tuple[int, int, int]:
         """Rows, columns and channels."""
         return cast("tuple[int, int, int]", self.array.shape)
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Data type of the counts."""
         return np.dtype(self.array.dtype)
 
-    @property
+    @cached_property
     def chunk_shape(self) -> tuple[int, int]:
         """Rows and columns of a chunk."""
         return self.array.chunks[0], self.array.chunks[1]
+
+    @cached_property
+    def _chunks(self) -> EncodedChunks | None:
+        """Chunks of events; None where another codec made the array's chunks."""
+        is_events = isinstance(self.array.serializer, EventsCodec)
+        return EncodedChunks(self.array) if is_events else None
 
     def read_block(self, row: int, column: int, scratch: Scratch | None = None) -> EventBlock:
         """
@@ -66,17 +75,21 @@ class StoredCounts:
         height, width = self.chunk_shape
         rows = min(height, self.shape[0] - row * height)
         columns = min(width, self.shape[1] - column * width)
-        if not isinstance(self.array.serializer, EventsCodec):
+        if self._chunks is None:
             top, left = row * height, column * width
             dense = self.array[top : top + rows, left : left + columns]
             return EventBlock.from_dense(np.asarray(dense))
-        data = read_chunk(self.array, (row, column, 0))
+        data = self._chunks.read((row, column, 0), scratch)
         try:
             block = decode(data, (height, width, self.shape[2]), self.dtype, scratch)
             return block.clipped(rows, columns)
         except CorruptChunkError as error:
             where = f"chunk ({row}, {column}) of {self.array.store_path}"
             raise CorruptChunkError(f"{where}: {error}") from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What was worked out need not travel to other processes.
+        return type(self), (self.array,)
 
     def __dask_tokenize__(self) -> Hashable:
         return ("StoredCounts", str(self.array.store_path), str(self.array.metadata))

@@ -13,7 +13,7 @@ from sigma_scale import compute
 from sigma_scale.errors import OutputExistsError, StoreError
 from sigma_scale.spectra import window_sums
 from sigma_scale.spectra.passes import lazy_pass, plan_regions
-from sigma_scale.store.chunks import has_chunk, write_chunk
+from sigma_scale.store.chunks import EncodedChunks
 from sigma_scale.store.codec import Encoding, encode
 from sigma_scale.store.layout import (
     COUNTS,
@@ -230,12 +230,13 @@ def _write_region(
     """Write the chunks of a region that are not there yet; the number written."""
     top, bottom, left, right = limits
     height, width = chunk_shape
+    chunks = EncodedChunks(counts)
     written = 0
     for row in range(top // height, -(-bottom // height)):
         for column in range(left // width, -(-right // width)):
-            if not has_chunk(counts, (row, column, 0)):
+            if not chunks.has((row, column, 0)):
                 block = source.read_block(row, column).padded(height, width)
-                write_chunk(counts, (row, column, 0), encode(block, encoding))
+                chunks.write((row, column, 0), encode(block, encoding))
                 written += 1
     return written
 

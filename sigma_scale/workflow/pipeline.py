@@ -238,9 +238,7 @@ def _intensities(image: SpectrumImage, settings: RunSettings) -> xr.Dataset:
         remedy="Use larger bins or fewer lines, or raise memory_limit.",
     )
     lazy = features.feature_pass(image, lines).drop_vars("sum_spectrum")
-    (intensities,) = compute.run(lazy, description="Feature pass")
-    result: xr.Dataset = intensities
-    return result
+    return compute.load(lazy, description="Feature pass")
 
 
 def _feature_maps(
