@@ -24,7 +24,6 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from benchmarks.common import Result, median_ratio, peak_memory, report_memory, rounds, seconds
-from sigma_scale import compute
 from sigma_scale.features import feature_pass, line_channels
 from sigma_scale.preprocess import rebin
 from sigma_scale.store import Encoding, open_map, write_map
@@ -53,7 +52,7 @@ def with_threads(number: int, function: Callable[[], Any]) -> Callable[[], Any]:
 
 def pass_of(image: SpectrumImage) -> xr.Dataset:
     """Run the pass that is measured."""
-    return compute.load(feature_pass(rebin(image, (BIN, BIN)), LINES), description="")
+    return feature_pass(rebin(image, (BIN, BIN)), LINES, lazy=False)
 
 
 def read_and_decompress(path: Path, encoding: Encoding, threads: int) -> int:

@@ -12,9 +12,7 @@ from sigma_scale.errors import MemoryLimitError, ParameterError
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    import xarray as xr
-
-__all__ = ["check_memory", "engines", "load", "memory_limit", "run"]
+__all__ = ["check_memory", "engines", "memory_limit", "on_cluster", "run"]
 
 _SHARE_OF_FREE_MEMORY = 0.75
 
@@ -51,35 +49,9 @@ def run(*collections: Any, description: str) -> tuple[Any, ...]:
     return _as_tuple(dask.base.compute(*persisted))
 
 
-def load(dataset: xr.Dataset, *, description: str) -> xr.Dataset:
-    """
-    Compute a dataset into memory that is set aside before, without a second copy of it.
-
-    Parameters
-    ----------
-    dataset : xarray.Dataset
-        Lazy, at least in part.
-    description : str
-        What is being done, for the progress bar.
-
-    Returns
-    -------
-    xarray.Dataset
-        The same in memory.
-    """
-    import dask.array as da
-    import numpy as np
-
-    lazy = {name: array for name, array in dataset.variables.items() if array.chunks}
-    if _cluster_client() is not None or not lazy:
-        (loaded,) = run(dataset, description=description)
-        result: xr.Dataset = loaded
-        return result
-    targets: dict[Any, Any] = {n: np.empty(a.shape, dtype=a.dtype) for n, a in lazy.items()}
-    sources = [array.data for array in lazy.values()]
-    stores = da.store(sources, list(targets.values()), lock=False, compute=False)
-    run(stores, description=description)
-    return dataset.assign({n: (a.dims, targets[n], a.attrs) for n, a in lazy.items()})
+def on_cluster() -> bool:
+    """Whether work goes to other processes, by way of an active ``distributed`` client."""
+    return _cluster_client() is not None
 
 
 def _as_tuple(results: Any) -> tuple[Any, ...]:

@@ -8,12 +8,11 @@ import numpy as np
 
 from sigma_scale import xray
 from sigma_scale.errors import EnergyRangeError, ParameterError
-from sigma_scale.spectra import window_sums
+from sigma_scale.spectra.window_sums import load_window_sums, window_sums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import dask.array as da
     import xarray as xr
     from numpy.typing import NDArray
 
@@ -48,7 +47,7 @@ def line_channels(
     """
     if isinstance(lines, str):
         raise ParameterError(f"Lines must be a list of names, such as [{lines!r}].")
-    if not lines:
+    if len(lines) == 0:
         raise ParameterError("There are no X-ray lines. Name some, such as ['O_Ka', 'Si_Ka'].")
     twice = sorted({line for line in lines if list(lines).count(line) > 1})
     if twice:
@@ -69,7 +68,7 @@ def line_channels(
 
 
 def feature_pass(
-    image: SpectrumImage, lines: Sequence[str], *, window_width: float = 2.0
+    image: SpectrumImage, lines: Sequence[str], *, window_width: float = 2.0, lazy: bool = True
 ) -> xr.Dataset:
     """
     Sum line windows, all channels and all pixels in one pass over the counts.
@@ -82,11 +81,13 @@ def feature_pass(
         X-ray lines such as ``"Fe_Ka"``.
     window_width : float, default: 2.0
         Full width of each window in units of the line's FWHM.
+    lazy : bool, default: True
+        False: compute at once, which is quicker and takes less memory than computing later.
 
     Returns
     -------
     xarray.Dataset
-        Lazy. ``line_intensity`` (y, x, line): gross counts, background included, uint32 (uint64
+        ``line_intensity`` (y, x, line): gross counts, background included, uint32 (uint64
         where that could overflow), or float32 shares of the total if the image is normalised.
         ``total`` (y, x): counts that each spectrum holds, or was divided by. ``sum_spectrum``
         (energy), uint64: counts of all pixels of the map.
@@ -102,9 +103,13 @@ def feature_pass(
     windows = line_channels(image, lines, window_width=window_width)
     total_from = steps.zeroed_below if steps.total_from is None else steps.total_from
     n_channels = image.shape[2]
-    sums, spectrum = window_sums(
-        image.source, [*windows, range(total_from, n_channels)], steps.bin_factors
-    )
+    work = (image.source, [*windows, range(total_from, n_channels)], steps.bin_factors)
+    sums: Any
+    spectrum: Any
+    if lazy:
+        sums, spectrum = window_sums(*work)
+    else:
+        sums, spectrum = load_window_sums(*work, description="Feature pass")
     intensities, total = sums[:, :, :-1], sums[:, :, -1]
     if steps.normalised:
         intensities = _shares(sums)
@@ -128,22 +133,24 @@ def feature_pass(
     )
 
 
-def _shares(sums: da.Array) -> da.Array:
+def _shares(sums: Any) -> Any:
+    """Shares of the total, lazy where the sums are."""
+    if isinstance(sums, np.ndarray):
+        return _divide_by_last(sums)
     import dask.array as da
 
     chunks = (*sums.chunks[:2], (sums.shape[2] - 1,))
-    shares: da.Array = da.map_blocks(
-        _divide_by_last, sums, chunks=chunks, dtype=np.float32, meta=np.empty((0, 0, 0), np.float32)
-    )
-    return shares
+    meta = np.empty((0, 0, 0), np.float32)
+    return da.map_blocks(_divide_by_last, sums, chunks=chunks, dtype=np.float32, meta=meta)
 
 
 def _divide_by_last(sums: NDArray[Any]) -> NDArray[np.float32]:
     """Divide sums by the last of them, their total; nothing counted gives zeros."""
-    total = sums[:, :, -1:].astype(np.float64)
-    shares = np.zeros((*sums.shape[:2], sums.shape[2] - 1))
-    np.divide(sums[:, :, :-1], total, out=shares, where=total > 0)
-    return shares.astype(np.float32)
+    total = sums[:, :, -1:]
+    shares = np.zeros((*sums.shape[:2], sums.shape[2] - 1), dtype=np.float32)
+    # Divided in float64 and rounded once; NumPy does so piece by piece, without a wide copy.
+    np.divide(sums[:, :, :-1], total, out=shares, where=total > 0, casting="same_kind")
+    return shares
 
 
 def line_intensity(

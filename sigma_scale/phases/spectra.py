@@ -9,7 +9,8 @@ import numpy as np
 from sigma_scale import compute
 from sigma_scale.errors import EmptyMapError, ParameterError, ShapeMismatchError
 from sigma_scale.spectra.events import past_end_error
-from sigma_scale.spectra.passes import blocks_of_region, plan_regions, window_sums
+from sigma_scale.spectra.passes import blocks_of_region, plan_regions
+from sigma_scale.spectra.window_sums import window_sums
 
 if TYPE_CHECKING:
     import dask.array as da

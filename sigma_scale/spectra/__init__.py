@@ -4,9 +4,9 @@ from sigma_scale.spectra.axis import EnergyAxis
 from sigma_scale.spectra.events import EventBlock
 from sigma_scale.spectra.image import SpectrumImage
 from sigma_scale.spectra.metadata import MapMetadata, SourceFile
-from sigma_scale.spectra.passes import window_sums
 from sigma_scale.spectra.processing import Processing
 from sigma_scale.spectra.source import ArraySource, BlockSource, Scratch
+from sigma_scale.spectra.window_sums import window_sums
 
 __all__ = [
     "ArraySource",

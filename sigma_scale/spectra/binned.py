@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sigma_scale.spectra.passes import blocks_of_region, spectrum_dtype
+from sigma_scale.spectra.passes import blocks_of_region
+from sigma_scale.spectra.window_sums import spectrum_dtype
 
 if TYPE_CHECKING:
     import scipy.sparse as sp

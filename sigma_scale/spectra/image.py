@@ -12,15 +12,10 @@ import numpy as np
 from sigma_scale.errors import EmptyMapError, ParameterError, ShapeMismatchError
 from sigma_scale.spectra.binned import dense_region, processed_region
 from sigma_scale.spectra.metadata import MapMetadata
-from sigma_scale.spectra.passes import (
-    lazy_pass,
-    plan_regions,
-    spectrum_dtype,
-    sums_dtype,
-    window_sums,
-)
+from sigma_scale.spectra.passes import lazy_pass, plan_regions
 from sigma_scale.spectra.processing import Processing
 from sigma_scale.spectra.source import ArraySource, BlockSource
+from sigma_scale.spectra.window_sums import spectrum_dtype, sums_dtype, window_sums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,9 +20,9 @@ class RegionPlan:
     Parameters
     ----------
     rows, columns : tuple of int
-        Limits of the regions in pixels, from 0 to the map's size.
+        Limits of the regions in pixels.
     bin_factors : tuple of int
-        Pixels per bin in y and x; every limit but the last is a multiple of it.
+        Pixels per bin in y and x; the limits but the last are multiples of it.
     """
 
     rows: tuple[int, ...]
@@ -57,7 +57,7 @@ def _bins(limits: tuple[int, ...], factor: int) -> tuple[int, ...]:
     return tuple(end // factor - start // factor for start, end in pairwise(limits))
 
 
-def split_axis(length: int, *, chunk: int, factor: int, target: int) -> tuple[int, ...]:
+def split_axis(start: int, stop: int, *, chunk: int, factor: int, target: int) -> tuple[int, ...]:
     """
     Cut an axis so that no bin is cut, and no block either where that is possible.
 
@@ -67,8 +67,8 @@ def split_axis(length: int, *, chunk: int, factor: int, target: int) -> tuple[in
 
     Parameters
     ----------
-    length : int
-        Pixels along the axis.
+    start, stop : int
+        Ends of the axis in pixels; ``start`` must begin a bin.
     chunk : int
         Pixels per block.
     factor : int
@@ -79,7 +79,7 @@ def split_axis(length: int, *, chunk: int, factor: int, target: int) -> tuple[in
     Returns
     -------
     tuple of int
-        Limits from 0 to ``length``. The pixels of an incomplete last bin belong to the last
+        Limits from ``start`` to ``stop``. The pixels of an incomplete last bin belong to the last
         region; every region but perhaps an only one holds at least one complete bin.
     """
     aligned = math.lcm(chunk, factor)
@@ -87,7 +87,7 @@ def split_axis(length: int, *, chunk: int, factor: int, target: int) -> tuple[in
         step = aligned * max(1, round(target / aligned))
     else:
         step = factor * math.ceil(max(target, _LARGEST_ALIGNED // 2) / factor)
-    limits = list(range(0, length, step))
-    if len(limits) > 1 and length - limits[-1] < factor:
+    limits = list(range(start, stop, step))
+    if len(limits) > 1 and stop - limits[-1] < factor:
         limits.pop()
-    return (*limits, length)
+    return (*limits, stop)

@@ -236,12 +236,14 @@ def decode(
     CorruptChunkError
         If the chunk is truncated, altered, of another shape or type, or of a later version.
     """
+    from sigma_scale.spectra.kernels import total_events
+
     header, payload = _open(data, shape, dtype, scratch or Scratch())
     if header.kind == _DENSE:
         return EventBlock.from_dense(_dense(header, payload))
     streams = _split(payload, header.stream_sizes)
     per_pixel = streams[0].view(_WIDTHS[header.number_width])
-    if int(per_pixel.sum(dtype=np.uint64)) != header.n_events:
+    if int(total_events(per_pixel)) != header.n_events:
         raise _corrupt("its pixels' numbers of events don't add up")
     counts = streams[3].view(_WIDTHS[header.count_width])
     return EventBlock(shape, _native(per_pixel), streams[1], streams[2], _native(counts))

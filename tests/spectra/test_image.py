@@ -16,6 +16,7 @@ from sigma_scale.errors import (
 )
 from sigma_scale.spectra import ArraySource, EnergyAxis, EventBlock, SpectrumImage, window_sums
 from sigma_scale.spectra.regions import split_axis
+from sigma_scale.spectra.window_sums import load_window_sums
 
 
 def bin_dense(dense, factor_y, factor_x):
@@ -47,6 +48,31 @@ def test_window_sums_equal_numpy_for_any_chunks_bins_and_windows(shape, chunk, f
     np.testing.assert_array_equal(spectrum, dense.sum(axis=(0, 1)))
 
 
+@pytest.mark.parametrize("factors", [(1, 1), (3, 2), (150, 140), (7, 129)])
+def test_sums_computed_at_once_are_the_same(image, factors):
+    windows = [range(300), range(5, 50), range(30, 31), range(7, 7)]
+    lazy = window_sums(image.source, windows, factors)
+    for now, later in zip(load_window_sums(image.source, windows, factors), lazy, strict=True):
+        assert isinstance(now, np.ndarray)
+        assert now.dtype == later.dtype
+        np.testing.assert_array_equal(now, later)
+
+
+def test_each_block_is_read_once(counts):
+    class Counted(ArraySource):
+        def __init__(self, data):
+            super().__init__(data, (16, 16))
+            object.__setattr__(self, "read", [])
+
+        def read_block(self, row, column, scratch=None):
+            self.read.append((row, column))
+            return super().read_block(row, column)
+
+    source = Counted(counts)
+    load_window_sums(source, [range(300), range(9)], (4, 2))
+    assert sorted(source.read) == [(i, j) for i in range(10) for j in range(9)]
+
+
 @given(
     length=st.integers(1, 10_000),
     chunk=st.integers(1, 300),
@@ -54,7 +80,7 @@ def test_window_sums_equal_numpy_for_any_chunks_bins_and_windows(shape, chunk, f
     target=st.integers(1, 2000),
 )
 def test_regions_cover_an_axis_and_cut_no_bin(length, chunk, factor, target):
-    limits = split_axis(length, chunk=chunk, factor=factor, target=target)
+    limits = split_axis(0, length, chunk=chunk, factor=factor, target=target)
     assert limits[0] == 0
     assert limits[-1] == length
     assert all(limit % factor == 0 for limit in limits[:-1])
@@ -64,7 +90,7 @@ def test_regions_cover_an_axis_and_cut_no_bin(length, chunk, factor, target):
 
 def test_common_bins_never_cut_a_block():
     for factor in (1, 2, 3, 4, 5, 6, 8, 10):
-        limits = split_axis(20_000, chunk=128, factor=factor, target=512)
+        limits = split_axis(0, 20_000, chunk=128, factor=factor, target=512)
         assert all(limit % 128 == 0 for limit in limits[:-1])
 
 
