@@ -8,8 +8,9 @@ on first use: importing this package imports neither matplotlib nor datashader.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from sigma_scale._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from sigma_scale.plot.figures import save_figure
@@ -46,36 +47,24 @@ __all__ = [
     "write_report",
 ]
 
-_HOME = {
-    "NOISE_COLOUR": "palette",
-    "FigurePanel": "report",
-    "ReportContent": "report",
-    "ReportTable": "report",
-    "Section": "report",
-    "phase_colours": "palette",
-    "plot_components": "spectra",
-    "plot_element_maps": "maps",
-    "plot_image": "maps",
-    "plot_latent": "latent",
-    "plot_phase_map": "phase_map",
-    "plot_phase_spectra": "spectra",
-    "plot_sum_spectrum": "spectra",
-    "save_figure": "figures",
-    "thin": "thinning",
-    "write_report": "report",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Load a public name from its module on first use."""
-    if name not in _HOME:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the public names, loaded or not."""
-    return sorted(__all__)
+__getattr__, __dir__, _ = lazy_exports(
+    __name__,
+    {
+        "NOISE_COLOUR": "palette",
+        "FigurePanel": "report",
+        "ReportContent": "report",
+        "ReportTable": "report",
+        "Section": "report",
+        "phase_colours": "palette",
+        "plot_components": "spectra",
+        "plot_element_maps": "maps",
+        "plot_image": "maps",
+        "plot_latent": "latent",
+        "plot_phase_map": "phase_map",
+        "plot_phase_spectra": "spectra",
+        "plot_sum_spectrum": "spectra",
+        "save_figure": "figures",
+        "thin": "thinning",
+        "write_report": "report",
+    },
+)

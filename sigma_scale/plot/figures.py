@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sigma_scale.errors import ParameterError
+from sigma_scale.files import write_atomically
 
 if TYPE_CHECKING:
     import os
@@ -27,7 +27,6 @@ __all__ = [
     "render",
     "root_figure",
     "save_figure",
-    "write_atomically",
 ]
 
 DPI = 150
@@ -138,32 +137,6 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
         )
         raise ParameterError(msg)
     return write_atomically(target, render(figure, file_format=ending))
-
-
-def write_atomically(path: Path, content: bytes) -> Path:
-    """
-    Write a file so that it is there whole or not at all.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        File to write or replace; its folder is made where it is missing.
-    content : bytes
-        What to write.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        draft.write_bytes(content)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return path
 
 
 def fit_figure(ax: Axes, width: float, height: float) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sigma_scale.errors import OutputExistsError, ParameterError, ShapeMismatchError
-from sigma_scale.plot.figures import DPI, render, write_atomically
+from sigma_scale.files import write_atomically
+from sigma_scale.plot.figures import DPI, render
 
 if TYPE_CHECKING:
     import os

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore
 
 from sigma_scale.errors import StoreError
+from sigma_scale.files import write_atomically
 from sigma_scale.spectra import Scratch
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class EncodedChunks:
         key = self._key(index)
         try:
             if self._root is not None:
-                _write_file(Path(self._root, key), data)
+                write_atomically(Path(self._root, key), data)
             else:
                 buffer = default_buffer_prototype().buffer.from_bytes(data)
                 sync(self._store.set(key, buffer))
@@ -114,13 +114,3 @@ def _read_file(path: str, scratch: Scratch) -> NDArray[np.uint8]:
         while filled < size and (number := file.readinto(target[filled:])):
             filled += number
     return buffer[:filled]
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

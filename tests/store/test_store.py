@@ -152,7 +152,7 @@ def test_an_interrupted_store_says_so_and_is_completed(counts, tmp_path):
     stored = write_map(SpectrumImage(again, EnergyAxis(300, 0.01)), path)
     assert not done & set(again.read)
     np.testing.assert_array_equal(stored.to_xarray(), counts)
-    assert not list(path.rglob("*.partial"))
+    assert not list(path.rglob("*.part"))
 
 
 def test_an_interrupted_store_is_not_mixed_with_another_map(counts, tmp_path):
