@@ -96,11 +96,14 @@ def memory_limit() -> int:
     from dask.utils import parse_bytes
 
     try:
-        return int(parse_bytes(chosen))
-    except (ValueError, TypeError) as error:
+        limit = int(parse_bytes(chosen))
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise ParameterError(
             f"memory_limit must be a size such as '8GB', not {chosen!r}."
         ) from error
+    if limit < 1:
+        raise ParameterError(f"memory_limit must be a size such as '8GB', not {chosen!r}.")
+    return limit
 
 
 def check_memory(needed: int, *, what: str, remedy: str) -> None:

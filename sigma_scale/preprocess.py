@@ -8,13 +8,14 @@ counts, and no processed copy of them ever exists.
 
 from __future__ import annotations
 
+import math
 import warnings
 from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sigma_scale.errors import BinningError, ParameterError, SigmaScaleWarning
+from sigma_scale.errors import BinningError, EnergyRangeError, ParameterError, SigmaScaleWarning
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -112,8 +113,10 @@ def remove_first_peak(image: SpectrumImage, end: float) -> SpectrumImage:
     Raises
     ------
     EnergyRangeError
-        If nothing would be left.
+        If nothing would be left, or the energy is not a finite number.
     """
+    if not math.isfinite(end):
+        raise EnergyRangeError(f"The lowest energy to keep must be a number in keV, not {end}.")
     first = image.energy.first_channel_from(end)
     return image.with_processing(zeroed_below=max(first, image.processing.zeroed_below))
 

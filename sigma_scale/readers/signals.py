@@ -42,6 +42,8 @@ _DECODER_ERRORS = (
     MemoryError,
     OSError,
     RuntimeError,
+    StopIteration,
+    SyntaxError,  # XML that can't be parsed
     TypeError,
     ValueError,
     struct.error,
@@ -62,11 +64,12 @@ def load(
     """
     try:
         return list(file_reader(str(path)))
-    except FileNotFoundError as error:
-        raise SourceNotFoundError(f"There is no file {path}.") from error
     except PermissionError as error:
         raise FileFormatError(f"{path} can't be read: {error}") from error
     except _DECODER_ERRORS as error:
+        # A file within the folder may be what was not found.
+        if not path.exists():
+            raise SourceNotFoundError(f"There is no file {path}.") from error
         reason = str(error).replace("\n", " ") or type(error).__name__
         raise FileFormatError(f"{path} is damaged or not a {format_name} file: {reason}") from error
 
@@ -125,7 +128,7 @@ def image_from_signals(path: Path, eds: Signal, signals: Iterable[Signal]) -> Sp
         )
     except EmptyMapError as error:
         raise EmptyMapError(f"{path}: {error}") from error
-    except ParameterError as error:
+    except (FileFormatError, ParameterError) as error:
         raise FileFormatError(f"{path}: {error}") from error
 
 
@@ -196,6 +199,8 @@ def _micrometres(axis: dict[str, Any]) -> float | None:
 
     units = str(axis.get("units") or "")
     scale = abs(float(axis.get("scale", 1.0)))
+    if units.strip().lower() == "px":  # to pint, a px is a length: 1/96 inch
+        return None
     try:
         size = float(pint.Quantity(scale, units.replace("μ", "µ")).to("µm").magnitude)
     except (pint.PintError, AttributeError, ValueError, TypeError):
@@ -214,7 +219,9 @@ def _metadata(path: Path, eds: Signal) -> MapMetadata:
     return MapMetadata(
         title=path.stem if title.strip() in ("", "Undefined", "Map data") else title.strip(),
         instrument=instrument,
-        beam_energy_kev=_number(_get(eds, f"{base}.beam_energy")),
+        # eXSpy writes the one for TEM with a space at the end of its name.
+        beam_energy_kev=_number(_get(eds, f"{base}.beam_energy"))
+        or _number(_get(eds, f"{base}.beam_energy ")),
         resolution_mn_ka_ev=_number(_get(eds, f"{detector}.energy_resolution_MnKa"))
         or DEFAULT_RESOLUTION_EV,
         live_time_s=_number(_get(eds, f"{detector}.live_time")),

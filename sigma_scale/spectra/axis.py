@@ -72,7 +72,14 @@ class EnergyAxis:
 
         Halves go toward zero for energies from 0 upward and away from zero below, so that
         windows agree with ``signal.isig[low:high]``.
+
+        Raises
+        ------
+        EnergyRangeError
+            If the energy is not a finite number.
         """
+        if not math.isfinite(energy_kev):
+            raise EnergyRangeError(f"An energy must be a number in keV, not {energy_kev}.")
         position = math.trunc((energy_kev - self.offset_kev) / self.scale_kev * _DIGITS) / _DIGITS
         towards_zero = energy_kev >= 0
         magnitude = abs(position)

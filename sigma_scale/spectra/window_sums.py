@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -288,7 +289,7 @@ def load_window_sums(
         source,
         plan,
         # Not a pure function: two calls must not share their work.
-        id(target),
+        uuid.uuid4().hex,
         bin_factors=bin_factors,
         groups=ChannelGroups.from_windows(windows, source.shape[2]),
         target=target,

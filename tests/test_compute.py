@@ -1,0 +1,159 @@
+"""Running, loading and the memory contract."""
+
+import dask.array as da
+import numpy as np
+import psutil
+import pytest
+import xarray as xr
+
+from sigma_scale import config
+from sigma_scale.compute import check_memory, engines, memory_limit, on_cluster, run
+from sigma_scale.errors import MemoryLimitError, ParameterError
+from sigma_scale.features import feature_pass
+from sigma_scale.progress import progress_bar
+from sigma_scale.spectra import ArraySource, EnergyAxis, SpectrumImage
+
+
+def small_image():
+    counts = np.random.default_rng(0).poisson(0.3, (300, 70, 40)).astype(np.uint8)
+    return SpectrumImage(ArraySource(counts, (64, 50)), EnergyAxis(40, 0.05))
+
+
+@pytest.fixture
+def mixed():
+    """Dataset of lazy and eager variables of several shapes and types, and a lazy coordinate."""
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 9, (20, 30))
+    return xr.Dataset(
+        {
+            "lazy": (("y", "x"), da.from_array(values, chunks=(7, 11)), {"units": "counts"}),
+            "eager": (("y", "x"), values * 2, {"n": 1}),
+            "narrow": (("x",), da.arange(30, chunks=8, dtype=np.uint8)),
+            "number": ((), da.asarray(5.5)),
+            "words": (("y",), da.from_array(np.array(["Fe_Ka"] * 20), chunks=6)),
+        },
+        coords={
+            "x": ("x", np.arange(30) * 0.5, {"units": "µm"}),
+            "depth": (("y", "x"), da.from_array(values * 0.1, chunks=(5, 30))),
+        },
+        attrs={"title": "mixed"},
+    )
+
+
+def test_run_raises_what_a_task_raised():
+    def fail(block):
+        raise ZeroDivisionError("in a task")
+
+    broken = da.zeros((4, 4), chunks=2).map_blocks(fail, dtype=float, meta=np.empty((0, 0)))
+    with pytest.raises(ZeroDivisionError, match="in a task"):
+        run(broken, description="")
+
+
+def test_run_computes_all_it_is_given(mixed):
+    array = da.ones((5, 5), chunks=2)
+    results = run(mixed, mixed["lazy"], array, 7, description="Running")
+    assert isinstance(results, tuple)
+    assert results[0].identical(mixed.compute())
+    assert results[1].identical(mixed["lazy"].compute())
+    np.testing.assert_array_equal(results[2], np.ones((5, 5)))
+    assert results[3] == 7
+    assert run(description="") == ()
+
+
+def test_run_shares_work_that_collections_have_in_common():
+    calls = []
+
+    def count(block):
+        calls.append(block.shape)
+        return block + 1
+
+    base = da.zeros((4, 4), chunks=2).map_blocks(count, dtype=float, meta=np.empty((0, 0)))
+    first, second = run(base + 1, base.sum(), description="")
+    assert calls == [(2, 2)] * 4
+    assert (first == 2).all()
+    assert second == 16
+
+
+@pytest.mark.parametrize("chosen", ["1MB", "1 MB", 1_000_000, 1e6])
+def test_work_that_does_not_fit_is_refused_with_a_remedy(chosen):
+    with config.options(memory_limit=chosen):
+        check_memory(1_000_000, what="The map", remedy="Bin it.")
+        with pytest.raises(MemoryLimitError, match=r"The map would take .* limit is .*Bin it\."):
+            check_memory(1_000_001, what="The map", remedy="Bin it.")
+
+
+def test_the_error_is_a_memory_error_and_names_both_sizes():
+    with (
+        config.options(memory_limit="1MiB"),
+        pytest.raises(MemoryError, match=r"3\.00 MiB.*1\.00 MiB"),
+    ):
+        check_memory(3 * 2**20, what="It", remedy="Don't.")
+
+
+def test_without_a_limit_most_of_what_is_free_may_be_taken():
+    with config.options(memory_limit=None):
+        limit = memory_limit()
+        with pytest.raises(MemoryLimitError):
+            check_memory(psutil.virtual_memory().total + 1, what="It", remedy="Don't.")
+    assert 0 < limit < psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize(
+    "bad", ["much", "8 bananas", [], {"GB": 8}, "-1GB", -5, 0, float("nan"), float("inf")]
+)
+def test_a_limit_that_makes_no_sense_is_named(bad):
+    with config.options(memory_limit=bad), pytest.raises(ParameterError, match="memory_limit"):
+        check_memory(1, what="It", remedy="Don't.")
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_bars_show_where_the_option_is_set(shown, capsys, mixed):
+    with config.options(progress=shown):
+        run(mixed, description="Adding up")
+        feature_pass(small_image(), ["O_Ka"], lazy=False)
+        with progress_bar("Reading counts", total=10) as bar:
+            bar.update(10)
+    output = capsys.readouterr()
+    assert output.out == ""
+    for words in ("Adding up", "Feature pass", "Reading counts"):
+        assert (words in output.err) == shown
+
+
+def test_engines_say_their_state():
+    states = engines()
+    assert states["cpu"] == "usable"
+    assert set(states) == {"cpu", "gpu", "torch"}
+    for name, extra in (("gpu", "gpu"), ("torch", "autoencoder")):
+        assert states[name].startswith("usable") or extra in states[name] or ":" in states[name]
+
+
+def test_without_a_client_there_is_no_cluster():
+    assert not on_cluster()
+
+
+@pytest.fixture
+def client():
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+def test_a_cluster_gives_identical_results(client, mixed):
+    image = small_image()
+    lazy = feature_pass(image, ["O_Ka", "Si_Ka"])
+    with client.as_current():
+        assert on_cluster()
+        loaded = feature_pass(image, ["O_Ka", "Si_Ka"], lazy=False)
+        total, spectrum = run(lazy["total"], lazy["sum_spectrum"], description="")
+        (others,) = run(mixed, description="")
+    alone = lazy.compute(scheduler="synchronous")
+    assert loaded.identical(alone)
+    assert total.identical(alone["total"])
+    assert spectrum.identical(alone["sum_spectrum"])
+    assert others.identical(mixed.compute(scheduler="synchronous"))
+    np.testing.assert_array_equal(spectrum, image.source.data.sum(axis=(0, 1)))
