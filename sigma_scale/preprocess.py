@@ -58,11 +58,15 @@ def rebin(image: SpectrumImage, size: tuple[int, int]) -> SpectrumImage:
             f"Blocks of {factor_x} x {factor_y} pixels (x, y) don't fit a map of "
             f"{columns} x {rows}."
         )
-    if columns % factor_x or rows % factor_y:
+    left_out = [
+        f"{count} {name if count > 1 else name[:-1]}"
+        for count, name in ((columns % factor_x, "columns"), (rows % factor_y, "rows"))
+        if count
+    ]
+    if left_out:
         warnings.warn(
             f"Blocks of {factor_x} x {factor_y} pixels don't divide the map of {columns} x {rows} "
-            f"(x, y): the last {columns % factor_x} columns and {rows % factor_y} rows are left "
-            "out.",
+            f"(x, y): {' and '.join(left_out)} at the end left out.",
             SigmaScaleWarning,
             stacklevel=2,
         )

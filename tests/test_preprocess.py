@@ -64,10 +64,10 @@ def test_whole_numbers_of_any_kind_serve(image, size):
 
 
 def test_what_is_left_out_is_named(image, counts):
-    with pytest.warns(SigmaScaleWarning, match=r"5 x 7.*18 x 12.*last 3 columns and 5 rows"):
+    with pytest.warns(SigmaScaleWarning, match=r"5 x 7.*18 x 12.*3 columns and 5 rows at the end"):
         seen = rebin(image, (5, 7))
     np.testing.assert_array_equal(seen.to_xarray(), summed(counts.astype(int), 5, 7))
-    with pytest.warns(SigmaScaleWarning, match="last 0 columns and 2 rows"):
+    with pytest.warns(SigmaScaleWarning, match=": 2 rows at the end"):
         rebin(image, (6, 5))
 
 
