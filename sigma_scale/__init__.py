@@ -1,3 +1,103 @@
-"""Phase maps from X-ray spectrum images of any size."""
+"""
+Phase maps from X-ray spectrum images of any size.
+
+The names listed here are the ones most used; each loads its module on first use, so importing
+the package takes no time. The rooms they come from (``sigma_scale.preprocess``,
+``sigma_scale.features``, ``sigma_scale.plot``, ...) hold the rest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sigma_scale._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from sigma_scale.clustering import HDBSCAN, GaussianMixture, cluster_latent
+    from sigma_scale.config import options
+    from sigma_scale.features import (
+        feature_pass,
+        line_intensity,
+        neighbour_averaging,
+        softmax,
+        zscore,
+    )
+    from sigma_scale.latent import UMAP, embed
+    from sigma_scale.phases import element_summary, phase_spectra, proportions, unmix
+    from sigma_scale.preprocess import normalise, rebin, remove_first_peak
+    from sigma_scale.readers import read
+    from sigma_scale.spectra import EnergyAxis, MapMetadata, SpectrumImage
+    from sigma_scale.store import open_map, write_map
+    from sigma_scale.synthetic import synthetic_map
+    from sigma_scale.workflow import RunSettings, map_phases, run_job
+    from sigma_scale.xray import suggest_lines
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "HDBSCAN",
+    "UMAP",
+    "EnergyAxis",
+    "GaussianMixture",
+    "MapMetadata",
+    "RunSettings",
+    "SpectrumImage",
+    "__version__",
+    "cluster_latent",
+    "element_summary",
+    "embed",
+    "feature_pass",
+    "line_intensity",
+    "map_phases",
+    "neighbour_averaging",
+    "normalise",
+    "open_map",
+    "options",
+    "phase_spectra",
+    "proportions",
+    "read",
+    "rebin",
+    "remove_first_peak",
+    "run_job",
+    "softmax",
+    "suggest_lines",
+    "synthetic_map",
+    "unmix",
+    "write_map",
+    "zscore",
+]
+
+__getattr__, __dir__, _ = lazy_exports(
+    __name__,
+    {
+        "HDBSCAN": "clustering",
+        "UMAP": "latent",
+        "EnergyAxis": "spectra",
+        "GaussianMixture": "clustering",
+        "MapMetadata": "spectra",
+        "RunSettings": "workflow",
+        "SpectrumImage": "spectra",
+        "cluster_latent": "clustering",
+        "element_summary": "phases",
+        "embed": "latent",
+        "feature_pass": "features",
+        "line_intensity": "features",
+        "map_phases": "workflow",
+        "neighbour_averaging": "features",
+        "normalise": "preprocess",
+        "open_map": "store",
+        "options": "config",
+        "phase_spectra": "phases",
+        "proportions": "phases",
+        "read": "readers",
+        "rebin": "preprocess",
+        "remove_first_peak": "preprocess",
+        "run_job": "workflow",
+        "softmax": "features",
+        "suggest_lines": "xray",
+        "synthetic_map": "synthetic",
+        "unmix": "phases",
+        "write_map": "store",
+        "zscore": "features",
+    },
+)

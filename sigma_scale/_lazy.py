@@ -25,6 +25,11 @@ def lazy_exports(
         ``__name__`` of the package.
     exports : mapping of str to str
         Public name to the submodule that defines it, such as ``{"UMAP": "umap"}``.
+
+    Returns
+    -------
+    tuple
+        ``__getattr__``, ``__dir__`` and the sorted names.
     """
     by_module: defaultdict[str, list[str]] = defaultdict(list)
     for name, module in exports.items():

@@ -6,12 +6,12 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 import sigma_scale
-from sigma_scale import config
+from sigma_scale import compute, config
 from sigma_scale.errors import ParameterError, SigmaScaleError, SigmaScaleWarning
 
 if TYPE_CHECKING:
@@ -25,16 +25,25 @@ _BAD_INPUT = 2
 _INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+)
 @click.version_option(sigma_scale.__version__, prog_name="sigma-scale")
 @click.option("--quiet", is_flag=True, help="No progress bars and no remarks.")
 @click.option("--memory-limit", metavar="SIZE", help="Memory that a step may take, such as 8GB.")
-def cli(*, quiet: bool, memory_limit: str | None) -> None:
+@click.pass_context
+def cli(context: click.Context, *, quiet: bool, memory_limit: str | None) -> None:
     """Phase maps from X-ray spectrum images of any size."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        return
     chosen: dict[str, Any] = {"progress": not quiet and sys.stderr.isatty()}
     if memory_limit:
         chosen["memory_limit"] = memory_limit
     config.options(**chosen)
+    if memory_limit:
+        compute.memory_limit()  # Whether it can be understood.
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("sigma_scale").setLevel(logging.WARNING if quiet else logging.INFO)
 
@@ -166,6 +175,7 @@ def _settings(chosen: dict[str, Any], **defaults: Any) -> RunSettings:
 
     file = chosen["settings_file"]
     values: dict[str, Any] = read_yaml(file) if file else defaults
+    RunSettings.from_mapping(values)  # What is wrong in the file is said of the file alone.
     if chosen["lines"] is not None:
         values["lines"] = _list(chosen["lines"])
     if chosen["bin_"] is not None:
@@ -209,8 +219,21 @@ def _pairs(texts: Iterable[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals:
             raise ParameterError(f"Parameters are given as NAME=VALUE, not {text!r}.")
-        pairs[name.strip()] = yaml.safe_load(value)
+        try:
+            pairs[name.strip()] = _number(yaml.safe_load(value))
+        except yaml.YAMLError as error:
+            raise ParameterError(f"The value of {text!r} can't be understood.") from error
     return pairs
+
+
+def _number(value: Any) -> Any:
+    """Read numbers such as 1e-3, which YAML takes for words: it wants 1.0e-3."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _say_phases(result: PhaseMapping, output: Path) -> None:
@@ -241,6 +264,11 @@ def main(arguments: list[str] | None = None) -> None:
     Run the command; errors of input end with one line and exit code 2.
 
     Warnings of libraries are kept from the terminal; ours are shown as notes.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        What follows the command's name. None: the arguments of this process.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -249,15 +277,19 @@ def main(arguments: list[str] | None = None) -> None:
         try:
             cli.main(args=arguments, prog_name="sigma-scale", standalone_mode=False)
         except click.ClickException as error:
-            error.show()
-            sys.exit(_BAD_INPUT)
+            context = error.ctx if isinstance(error, click.UsageError) else None
+            hint = f" Try '{context.command_path} --help'." if context else ""
+            _fail(error.format_message() + hint)
         except (click.Abort, KeyboardInterrupt):
             click.echo("Interrupted. Run the same command again to go on.", err=True)
             sys.exit(_INTERRUPTED)
         except (SigmaScaleError, OSError, MemoryError) as error:
-            line = " ".join(str(error).split()) or type(error).__name__
-            click.echo(f"Error: {line}", err=True)
-            sys.exit(_BAD_INPUT)
+            _fail(str(error) or type(error).__name__)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    sys.exit(_BAD_INPUT)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,23 @@ dask.config.update_defaults({"sigma_scale": _DEFAULTS})
 
 
 def get(name: str) -> Any:
-    """Value of an option."""
+    """
+    Value of an option.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ParameterError
+        If there is no option of that name.
+    """
     _check(name)
     return dask.config.get(f"sigma_scale.{name}")
 
@@ -36,6 +52,16 @@ def get(name: str) -> Any:
 def options(**values: Any) -> dask.config.set:
     """
     Set options, for good or, in a ``with`` statement, for a while.
+
+    Parameters
+    ----------
+    **values
+        Options by name.
+
+    Returns
+    -------
+    dask.config.set
+        Context manager that sets the options back at its end.
 
     Examples
     --------

@@ -94,6 +94,11 @@ def normalise(image: SpectrumImage) -> SpectrumImage:
     ----------
     image : SpectrumImage
         The image; binning comes first.
+
+    Returns
+    -------
+    SpectrumImage
+        Of the same shape; what is normalised already stays as it is.
     """
     if image.processing.normalised:
         return image
@@ -113,6 +118,11 @@ def remove_first_peak(image: SpectrumImage, end: float) -> SpectrumImage:
         The image.
     end : float
         Lowest energy to keep, in keV.
+
+    Returns
+    -------
+    SpectrumImage
+        Of the same shape.
 
     Raises
     ------

@@ -36,6 +36,11 @@ def line_channels(
     window_width : float, default: 2.0
         Full width of each window in units of the line's FWHM.
 
+    Returns
+    -------
+    list of range
+        One per line, in their order.
+
     Raises
     ------
     UnknownLineError

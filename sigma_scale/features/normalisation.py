@@ -171,6 +171,10 @@ def normalise_features(maps: xr.DataArray, steps: Sequence[str | Normalisation])
     steps : sequence of str or callable
         Names from :data:`NORMALISATIONS`, or functions from feature maps to feature maps.
 
+    Returns
+    -------
+    xarray.DataArray, shape (y, x, line)
+
     Raises
     ------
     ParameterError

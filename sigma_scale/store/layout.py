@@ -40,7 +40,18 @@ State = Literal["unfinished", "complete"]
 
 
 def is_store(path: str | Path) -> bool:
-    """Whether there is a zarr group of ours at a path, complete or not."""
+    """
+    Whether there is a zarr group of ours at a path, complete or not.
+
+    Parameters
+    ----------
+    path : path
+        Folder that may be a store.
+
+    Returns
+    -------
+    bool
+    """
     if not (Path(path) / "zarr.json").is_file():
         return False
     try:

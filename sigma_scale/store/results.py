@@ -65,6 +65,11 @@ def open_result(path: str | Path, name: str) -> xr.Dataset:
     name : str
         Name of the group.
 
+    Returns
+    -------
+    xarray.Dataset
+        Lazy.
+
     Raises
     ------
     StoreError

@@ -14,7 +14,7 @@ from sigma_scale.plot import Section
 from sigma_scale.preprocess import rebin_labels
 from sigma_scale.readers import read
 from sigma_scale.workflow.outputs import OutputFolder, write_results
-from sigma_scale.workflow.pipeline import PhaseMapping, map_phases
+from sigma_scale.workflow.pipeline import PhaseMapping, check_settings, map_phases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,18 +62,28 @@ def run_job(
     overwrite : bool, default: False
         Replace a folder of results that is there.
 
+    Returns
+    -------
+    PhaseMapping
+        What was found.
+
     Raises
     ------
+    OutputExistsError
+        If something is in the way of the folder; nothing was read then.
     SigmaScaleError
         If the source can't be read, a setting can't work, or something can't be written.
     """
-    folder = OutputFolder(Path(output), overwrite=overwrite)
-    image = read(source)
-    folder.open()
     path = Path(source)
+    folder = OutputFolder(Path(output), overwrite=overwrite)
+    folder.check(path)
+    image = read(path)
+    check_settings(image, settings)
+    folder.open()
     if not store.is_store(path):
         path = folder.store
-        image = store.write_map(image, path, reuse=True)
+        # The working folder is ours: what another map left there makes way.
+        image = store.write_map(image, path, reuse=True, overwrite=True)
     return _run(image, path, settings, folder)
 
 
@@ -100,11 +110,21 @@ def run_demo(
         Seed of the map.
     overwrite : bool, default: False
         Replace a folder of results that is there.
+
+    Returns
+    -------
+    DemoResult
+
+    Raises
+    ------
+    SigmaScaleError
+        If a setting can't work, or something can't be written.
     """
     folder = OutputFolder(Path(output), overwrite=overwrite)
     made = synthetic.synthetic_map((side, side), seed=seed)
+    check_settings(made.image, settings)
     folder.open()
-    image = store.write_map(made.image, folder.store, reuse=True)
+    image = store.write_map(made.image, folder.store, reuse=True, overwrite=True)
     scores: list[float] = []
 
     def compare(result: PhaseMapping) -> Section:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -15,7 +17,6 @@ from sigma_scale.workflow.report import make_report, phase_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import xarray as xr
 
@@ -68,13 +69,26 @@ class OutputFolder:
         StoreError
             If the folder can't be made.
         """
-        self._check()
+        self.check()
         try:
             self.working.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"The folder {self.working} can't be made: {error}") from error
 
-    def _check(self) -> None:
+    def check(self, source: Path | None = None) -> None:
+        """
+        Make sure that results may be written, before any work is done for them.
+
+        Parameters
+        ----------
+        source : pathlib.Path, optional
+            What the results will be made of; it must not lie in the folder that is replaced.
+
+        Raises
+        ------
+        OutputExistsError
+            If something is in the way.
+        """
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return
         if not self.overwrite:
@@ -84,6 +98,11 @@ class OutputFolder:
         if not (self.path / _SETTINGS).is_file() or not (self.path / _REPORT).is_file():
             raise OutputExistsError(
                 f"{self.path} is not a folder of results: it is not overwritten. Choose another."
+            )
+        if source is not None and source.resolve().is_relative_to(self.path.resolve()):
+            raise OutputExistsError(
+                f"{source} lies in the folder {self.path} that it would replace. Choose another "
+                "folder for the results."
             )
 
     def write(
@@ -107,6 +126,8 @@ class OutputFolder:
             If something can't be written.
         """
         try:
+            for name in ("figures", "tables"):  # An interrupted run may have left others.
+                shutil.rmtree(self.working / name, ignore_errors=True)
             (self.working / _SETTINGS).write_text(result.settings.to_yaml(), encoding="utf-8")
             self._write_tables(result)
             figures = make_figures(result)
@@ -140,8 +161,15 @@ class OutputFolder:
         """
         try:
             if self.path.exists():
-                shutil.rmtree(self.path)
-            self.working.rename(self.path)
+                # Out of the way in one step: half a folder must not look like results.
+                replaced = Path(
+                    tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+                )
+                self.path.rename(replaced / self.path.name)
+                self.working.rename(self.path)
+                shutil.rmtree(replaced)
+            else:
+                self.working.rename(self.path)
         except OSError as error:
             raise StoreError(
                 f"{self.working} can't be renamed to {self.path.name}: {error}"

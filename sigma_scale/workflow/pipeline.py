@@ -5,15 +5,22 @@ from __future__ import annotations
 import logging
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sigma_scale import compute, features, preprocess, xray
 from sigma_scale.clustering import cluster_latent
-from sigma_scale.errors import EmptyMapError, EnergyRangeError, ParameterError, SigmaScaleWarning
-from sigma_scale.latent import UMAP, embed
+from sigma_scale.errors import (
+    EmptyMapError,
+    EnergyRangeError,
+    ParameterError,
+    SigmaScaleWarning,
+    UnknownLineError,
+)
+from sigma_scale.latent import embed
 from sigma_scale.phases import element_summary, phase_spectra, proportions, unmix
+from sigma_scale.workflow.models import clustering_arguments, make_umap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
     from sigma_scale.spectra import SpectrumImage
     from sigma_scale.workflow.settings import RunSettings
 
-__all__ = ["PhaseMapping", "choose_bin", "choose_lines", "map_phases"]
+__all__ = ["PhaseMapping", "check_settings", "choose_bin", "choose_lines", "map_phases"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,8 +39,6 @@ _LARGEST_BIN = 8
 _SMALLEST_SIDE = 24
 """Pixels that a binned map keeps along its shorter side."""
 _END_MEMBERS = 5
-_SMALLEST_CLUSTER = 10
-_PIXELS_PER_CLUSTER = 2000
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,10 @@ def map_phases(image: SpectrumImage, settings: RunSettings) -> PhaseMapping:
     settings : RunSettings
         What to do.
 
+    Returns
+    -------
+    PhaseMapping
+
     Raises
     ------
     EmptyMapError
@@ -105,6 +114,7 @@ def map_phases(image: SpectrumImage, settings: RunSettings) -> PhaseMapping:
     MemoryLimitError
         If the feature maps don't fit the memory.
     """
+    check_settings(image, settings)
     spectrum = _sum_spectrum(image)
     settings = replace(
         settings,
@@ -143,6 +153,40 @@ def map_phases(image: SpectrumImage, settings: RunSettings) -> PhaseMapping:
     )
 
 
+def check_settings(image: SpectrumImage, settings: RunSettings) -> None:
+    """
+    Refuse settings that can't work for a map, before any of its counts are read.
+
+    Parameters
+    ----------
+    image : SpectrumImage
+        The map as it was measured.
+    settings : RunSettings
+        What to do.
+
+    Raises
+    ------
+    ParameterError
+        If a setting can't work for this map.
+    """
+    with warnings.catch_warnings():
+        # What is left out is said when it is done.
+        warnings.simplefilter("ignore", SigmaScaleWarning)
+        seen = _preprocess(image, settings)
+    if settings.lines is not None:
+        features.line_channels(seen, settings.lines)
+    unknown = [step for step in settings.normalisation if step not in features.NORMALISATIONS]
+    if unknown:
+        raise ParameterError(
+            f"Unknown normalisation {', '.join(unknown)}; there are: "
+            f"{', '.join(features.NORMALISATIONS)}."
+        )
+    if settings.navigation and image.navigation is None:
+        raise ParameterError("The map has no navigation image to use as a feature.")
+    make_umap(settings)
+    clustering_arguments(settings, 1)
+
+
 def _sum_spectrum(image: SpectrumImage) -> xr.DataArray:
     lazy = image.sum_spectrum()
     (spectrum,) = compute.run(lazy, description="Sum spectrum")
@@ -158,17 +202,33 @@ def choose_lines(
     """
     Choose the X-ray lines: those asked for, else named by the file, else suggested.
 
-    Lines named by the file that lie outside the measured energies are left out with a warning.
+    Lines named by the file that are unknown, or lie outside the energies that are measured and
+    kept, are left out with a warning.
+
+    Parameters
+    ----------
+    image : SpectrumImage
+        The map as it was measured.
+    settings : RunSettings
+        Settings.
+    sum_spectrum : xarray.DataArray, shape (energy,)
+        Counts of the whole map.
+
+    Returns
+    -------
+    tuple of str
 
     Raises
     ------
     ParameterError
         If there are none, and the sum spectrum suggests none.
     """
+    kept = _preprocess(image, replace(settings, bin="auto"))
     if settings.lines is not None:
-        features.line_channels(image, settings.lines)
+        features.line_channels(kept, settings.lines)
         return settings.lines
-    named = tuple(line for line in image.metadata.lines if _is_measured(image, line))
+    # A file may name a line twice; dict.fromkeys keeps the order, unlike a set.
+    named = tuple(line for line in dict.fromkeys(image.metadata.lines) if _is_measured(kept, line))
     if named:
         return named
     suggested = xray.suggest_lines(
@@ -177,7 +237,7 @@ def choose_lines(
         beam_energy_kev=image.metadata.beam_energy_kev,
         resolution_mn_ka_ev=image.metadata.resolution_mn_ka_ev,
     )
-    lines = tuple(line for line in suggested if _is_measured(image, line))
+    lines = tuple(line for line in suggested if _is_measured(kept, line))
     if not lines:
         raise ParameterError(
             "The file names no X-ray lines and its sum spectrum suggests none. Name them, such "
@@ -190,8 +250,8 @@ def choose_lines(
 def _is_measured(image: SpectrumImage, line: str) -> bool:
     try:
         features.line_channels(image, [line])
-    except EnergyRangeError as error:
-        warnings.warn(str(error), SigmaScaleWarning, stacklevel=3)
+    except (EnergyRangeError, UnknownLineError) as error:
+        warnings.warn(f"{line} is not used. {error}", SigmaScaleWarning, stacklevel=4)
         return False
     return True
 
@@ -208,6 +268,11 @@ def choose_bin(image: SpectrumImage, settings: RunSettings, counts: int) -> tupl
         Settings.
     counts : int
         Counts of the whole map.
+
+    Returns
+    -------
+    tuple of int
+        Columns and rows of a bin (x, y).
     """
     if settings.bin != "auto":
         return settings.bin
@@ -237,29 +302,20 @@ def _intensities(image: SpectrumImage, settings: RunSettings) -> xr.Dataset:
         what=f"Feature maps of {rows} x {columns} pixels and {len(lines)} lines",
         remedy="Use larger bins or fewer lines, or raise memory_limit.",
     )
-    lazy = features.feature_pass(image, lines).drop_vars("sum_spectrum")
-    return compute.load(lazy, description="Feature pass")
+    return features.feature_pass(image, lines, lazy=False).drop_vars("sum_spectrum")
 
 
 def _feature_maps(
     image: SpectrumImage, settings: RunSettings, intensities: xr.DataArray
 ) -> xr.DataArray:
     maps = features.normalise_features(intensities, settings.normalisation)
-    if not settings.navigation:
+    if not settings.navigation or image.navigation is None:
         return maps
-    if image.navigation is None:
-        raise ParameterError("The map has no navigation image to use as a feature.")
     return features.append_navigation(maps, image.navigation, settings.normalisation)
 
 
 def _embed(maps: xr.DataArray, settings: RunSettings) -> xr.DataArray:
-    known = list(UMAP().get_params())
-    unknown = [name for name in settings.latent if name not in known]
-    if unknown:
-        raise ParameterError(
-            f"UMAP has no parameter {', '.join(unknown)}; it has: {', '.join(known)}."
-        )
-    model = UMAP(**{"random_state": settings.random_state, **settings.latent})
+    model = make_umap(settings)
     n_pixels = int(np.prod(maps.shape[:2]))
     if n_pixels <= model.n_neighbors:
         raise EmptyMapError(
@@ -270,10 +326,6 @@ def _embed(maps: xr.DataArray, settings: RunSettings) -> xr.DataArray:
 
 
 def _cluster(latent: xr.DataArray, settings: RunSettings) -> xr.Dataset:
-    arguments: dict[str, Any] = dict(settings.clustering_args)
-    if settings.clustering == "HDBSCAN" and not arguments:
-        n_pixels = int(np.prod(latent.shape[:2]))
-        smallest = max(_SMALLEST_CLUSTER, n_pixels // _PIXELS_PER_CLUSTER)
-        arguments = {"min_cluster_size": smallest, "min_samples": _SMALLEST_CLUSTER}
-    arguments.setdefault("random_state", settings.random_state)
+    n_pixels = int(np.prod(latent.shape[:2]))
+    arguments = clustering_arguments(settings, n_pixels)
     return cluster_latent(latent, settings.clustering, arguments)

@@ -39,8 +39,15 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that a result depends on."""
     return {
         "Python": platform.python_version(),
-        **{name: metadata.version(name) for name in _LIBRARIES},
+        **{name: _version(name) for name in _LIBRARIES},
     }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def make_report(

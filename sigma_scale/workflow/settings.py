@@ -12,6 +12,7 @@ from sigma_scale.errors import ParameterError, SourceNotFoundError
 __all__ = ["RunSettings"]
 
 _LATENT = {"n_neighbors": 15, "min_dist": 0.02, "n_landmarks": 20_000}
+_SEEDS = 2**32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +36,13 @@ class RunSettings:
     navigation : bool
         Take the navigation image as a further feature.
     latent : mapping
-        Parameters of :class:`sigma_scale.latent.UMAP`.
+        Parameters of :class:`sigma_scale.latent.UMAP`. What is not given is ``n_neighbors=15``,
+        ``min_dist=0.02``, ``n_landmarks=20_000``, and UMAP's own default for the rest.
     clustering : str
         "HDBSCAN" or "GaussianMixture".
     clustering_args : mapping
-        Parameters of the clustering. HDBSCAN without any takes clusters of at least 10 pixels and
-        a two-thousandth of the map.
+        Parameters of the clustering. What is not given for HDBSCAN is ``min_samples=10`` and a
+        ``min_cluster_size`` of 10 pixels or, if more, a two-thousandth of the binned map.
     n_end_members : int, optional
         Components of the unmixing of the phases' spectra. None: at most five.
     random_state : int
@@ -58,7 +60,7 @@ class RunSettings:
     remove_below_kev: float | None = 0.1
     normalisation: tuple[str, ...] = ("neighbour_averaging", "zscore")
     navigation: bool = False
-    latent: Mapping[str, Any] = field(default_factory=lambda: dict(_LATENT))
+    latent: Mapping[str, Any] = field(default_factory=dict)
     clustering: str = "HDBSCAN"
     clustering_args: Mapping[str, Any] = field(default_factory=dict)
     n_end_members: int | None = None
@@ -73,14 +75,28 @@ class RunSettings:
         for name in ("latent", "clustering_args"):
             if not isinstance(getattr(self, name), Mapping):
                 raise ParameterError(f"{name} must map names to values.")
+        object.__setattr__(self, "latent", {**_LATENT, **self.latent})
+        object.__setattr__(self, "clustering_args", dict(self.clustering_args))
+        for name in ("normalise", "navigation"):
+            if not isinstance(getattr(self, name), bool):
+                raise ParameterError(f"{name} must be true or false, not {getattr(self, name)!r}.")
+        if not isinstance(self.clustering, str):
+            raise ParameterError(f"clustering must be a method's name, not {self.clustering!r}.")
         if self.remove_below_kev is not None and not _is_number(self.remove_below_kev):
             raise ParameterError(
                 f"remove_below_kev must be an energy in keV, not {self.remove_below_kev!r}."
             )
-        if not _is_whole(self.random_state):
-            raise ParameterError(f"random_state must be whole, not {self.random_state!r}.")
-        if self.n_end_members is not None and not _is_whole(self.n_end_members):
-            raise ParameterError(f"n_end_members must be whole, not {self.n_end_members!r}.")
+        if not _is_whole(self.random_state) or not 0 <= self.random_state < _SEEDS:
+            raise ParameterError(
+                "random_state must be a whole number from 0 to 2^32 - 1, not "
+                f"{self.random_state!r}."
+            )
+        if self.n_end_members is not None and not (
+            _is_whole(self.n_end_members) and self.n_end_members > 0
+        ):
+            raise ParameterError(
+                f"n_end_members must be a whole number of 1 or more, not {self.n_end_members!r}."
+            )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:

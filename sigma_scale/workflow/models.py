@@ -1,0 +1,102 @@
+"""Models that the settings ask for, with the values of their parameters checked by kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sigma_scale.clustering.cluster import make_clusterer
+from sigma_scale.errors import ParameterError
+from sigma_scale.latent import UMAP
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sigma_scale.workflow.settings import RunSettings
+
+__all__ = ["clustering_arguments", "make_umap"]
+
+_SMALLEST_CLUSTER = 10
+_PIXELS_PER_CLUSTER = 2000
+
+
+def make_umap(settings: RunSettings) -> UMAP:
+    """
+    Make the model of the latent space; not fitted yet.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        Its parameters are in ``latent``.
+
+    Returns
+    -------
+    UMAP
+
+    Raises
+    ------
+    ParameterError
+        If UMAP has no such parameter, or a value is of the wrong kind.
+    """
+    known = UMAP().get_params()
+    unknown = [str(name) for name in settings.latent if name not in known]
+    if unknown:
+        raise ParameterError(
+            f"UMAP has no parameter {', '.join(unknown)}; it has: {', '.join(known)}."
+        )
+    _check_kinds("UMAP", known, settings.latent)
+    return UMAP(**{"random_state": settings.random_state, **settings.latent})
+
+
+def clustering_arguments(settings: RunSettings, n_pixels: int) -> dict[str, Any]:
+    """
+    Give the parameters of the clustering, with the defaults that depend on the map.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        The method is in ``clustering``, its parameters in ``clustering_args``.
+    n_pixels : int
+        Pixels of the binned map.
+
+    Returns
+    -------
+    dict
+        Parameters by name.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such method or parameter, or a value is of the wrong kind.
+    """
+    arguments: dict[str, Any] = dict(settings.clustering_args)
+    # What it would do without parameters, also to learn which ones it has.
+    defaults = make_clusterer(settings.clustering)
+    make_clusterer(settings.clustering, arguments)
+    _check_kinds(settings.clustering, defaults.get_params(), arguments)
+    if settings.clustering == "HDBSCAN":
+        smallest = max(_SMALLEST_CLUSTER, n_pixels // _PIXELS_PER_CLUSTER)
+        arguments = {
+            "min_cluster_size": smallest,
+            "min_samples": _SMALLEST_CLUSTER,
+            **arguments,
+        }
+    return {"random_state": settings.random_state, **arguments}
+
+
+def _check_kinds(model: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse words for numbers and numbers for words, which libraries answer with riddles."""
+    for name, value in given.items():
+        default = defaults[name]
+        if isinstance(default, str):
+            right, kind = isinstance(value, str), "a word"
+        elif isinstance(default, int):
+            right, kind = _is_whole(value), "a whole number"
+        else:
+            right, kind = _is_whole(value) or isinstance(value, float), "a number"
+            right = right or (default is None and not isinstance(value, str | bool))
+        if not right:
+            raise ParameterError(f"{name} of {model} must be {kind}, not {value!r}.")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
