@@ -73,11 +73,13 @@ def write_map(
     Raises
     ------
     OutputExistsError
-        If something is at the path that is not an interrupted store of the same map.
+        If something is at the path that is not an interrupted store of the same map, or the map
+        is read from there.
     StoreError
         If writing fails, for example because the disk is full.
     """
     path = Path(path)
+    _refuse_own_source(image.source, path)
     encoding = encoding or Encoding()
     identity = _identity(image, encoding)
     if reuse and _holds(path, identity):
@@ -89,6 +91,13 @@ def write_map(
     _write_counts(image.source, counts, encoding)
     _finish(path, group)
     return open_map(path)
+
+
+def _refuse_own_source(source: BlockSource, path: Path) -> None:
+    """Keep a store from being overwritten with itself, which would delete it first."""
+    root = getattr(source.array.store, "root", None) if isinstance(source, StoredCounts) else None
+    if root is not None and Path(root).resolve() == path.resolve():
+        raise OutputExistsError(f"{path} is where the map is read from. Choose another name.")
 
 
 def _identity(image: SpectrumImage, encoding: Encoding) -> str:

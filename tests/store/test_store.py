@@ -180,6 +180,15 @@ def test_nothing_that_exists_is_replaced_unasked(image, tmp_path):
     assert (photographs / "cat.png").read_bytes() == b"cat"
 
 
+def test_a_store_is_not_overwritten_with_itself(image, counts, tmp_path):
+    stored = write_map(image, tmp_path / "map.zarr")
+    with pytest.raises(OutputExistsError, match="read from"):
+        write_map(stored, tmp_path / "map.zarr", overwrite=True)
+    np.testing.assert_array_equal(open_map(tmp_path / "map.zarr").to_xarray(), counts)
+    copy = write_map(stored, tmp_path / "copy.zarr")
+    np.testing.assert_array_equal(copy.to_xarray(), counts)
+
+
 def test_damaged_and_missing_chunks_are_named(image, tmp_path):
     path = tmp_path / "map.zarr"
     stored = write_map(image, path)
