@@ -86,12 +86,14 @@ def write_dense(image: SpectrumImage, path: Path) -> None:
 def dense_pass(path: Path, windows: list[range]) -> tuple[Any, ...]:
     """Compute the same result with dask from the dense array."""
     counts = da.from_zarr(str(path))
-    binned = da.coarsen(np.sum, counts, {0: BIN, 1: BIN}, dtype=np.uint32)
+    # Channels before pixels or pixels before channels: measured to be equally quick.
     lines = da.stack(
-        [binned[:, :, w.start : w.stop].sum(axis=2, dtype=np.uint32) for w in windows], axis=2
+        [counts[:, :, w.start : w.stop].sum(axis=2, dtype=np.uint32) for w in windows], axis=2
     )
-    total = binned.sum(axis=2, dtype=np.uint32)
-    spectrum = binned.sum(axis=(0, 1), dtype=np.uint64)
+    bins = {0: BIN, 1: BIN}
+    lines = da.coarsen(np.sum, lines, bins, dtype=np.uint32)
+    total = da.coarsen(np.sum, counts.sum(axis=2, dtype=np.uint32), bins, dtype=np.uint32)
+    spectrum = counts.sum(axis=(0, 1), dtype=np.uint64)
     results: tuple[Any, ...] = dask.compute(lines, total, spectrum)
     return results
 
