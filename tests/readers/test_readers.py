@@ -254,6 +254,10 @@ def older_zarr():
                 *((zarr, name, value) for name, value in names.items()),
             ]:
                 stack.enter_context(mock.patch.object(module, name, value, create=True))
+        for old, new in (("require_dataset", "require_array"), ("create_dataset", "create_array")):
+            if not hasattr(zarr.Group, old):
+                method = getattr(zarr.Group, new)
+                stack.enter_context(mock.patch.object(zarr.Group, old, method, create=True))
         stack.enter_context(zarr.config.set({"default_zarr_format": 2}))
         yield
 
