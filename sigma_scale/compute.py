@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sigma_scale import config
 from sigma_scale.errors import MemoryLimitError, ParameterError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
-__all__ = ["check_memory", "engines", "memory_limit", "on_cluster", "run"]
+    Item = TypeVar("Item")
+    Result = TypeVar("Result")
+
+__all__ = [
+    "check_memory",
+    "engines",
+    "local_workers",
+    "memory_limit",
+    "on_cluster",
+    "run",
+    "stream",
+]
 
 _SHARE_OF_FREE_MEMORY = 0.75
 
@@ -47,6 +61,71 @@ def run(*collections: Any, description: str) -> tuple[Any, ...]:
 
         progress(*persisted)
     return _as_tuple(dask.base.compute(*persisted))
+
+
+def stream(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """
+    Call a function for each item, many at a time, and give the results as they come.
+
+    Only a bounded number of calls is under way, so that neither results nor tasks pile up,
+    however many items there are. The work goes where :func:`run` sends it.
+
+    Parameters
+    ----------
+    function : callable
+        Called with one item.
+    items : iterable
+        The work, taken as it is needed.
+
+    Yields
+    ------
+    object
+        Results in the order in which they are finished.
+    """
+    client = _cluster_client()
+    if client is not None:
+        yield from _stream_on(client, sum(client.nthreads().values()), function, items)
+    elif (workers := local_workers()) == 1:
+        yield from map(function, items)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            yield from _stream_on(pool, workers, function, items)
+
+
+def _stream_on(
+    executor: Any, workers: int, function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    waiting: Any
+    if isinstance(executor, ThreadPoolExecutor):
+        from concurrent.futures import wait
+
+        waiting = wait
+    else:
+        from distributed import wait
+
+        waiting = wait
+    items = iter(items)
+    pending = {executor.submit(function, item) for item in islice(items, 2 * workers)}
+    try:
+        while pending:
+            done, pending = waiting(pending, return_when="FIRST_COMPLETED")
+            pending = set(pending)
+            for future in done:
+                yield future.result()
+                pending |= {executor.submit(function, item) for item in islice(items, 1)}
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def local_workers() -> int:
+    """Threads that Dask would use here."""
+    import dask.config
+    from dask.system import CPU_COUNT
+
+    if dask.config.get("scheduler", None) in {"sync", "synchronous", "single-threaded"}:
+        return 1
+    return int(dask.config.get("num_workers", None) or CPU_COUNT)
 
 
 def on_cluster() -> bool:

@@ -26,6 +26,7 @@ __all__ = [
     "StoreError",
     "UnfinishedStoreError",
     "UnknownLineError",
+    "VerificationError",
 ]
 
 
@@ -55,6 +56,10 @@ class StoreError(SigmaScaleError, OSError):
 
 class UnfinishedStoreError(StoreError):
     """A store whose writing was interrupted, opened as if it were complete."""
+
+
+class VerificationError(StoreError):
+    """A store and the source that it was written from don't agree."""
 
 
 class CorruptChunkError(StoreError, ValueError):

@@ -1,14 +1,18 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and what tells one from every other."""
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["write_atomically"]
+__all__ = ["remove_drafts", "sha256_of", "size_of", "write_atomically"]
+
+_PIECE = 4 * 2**20
 
 
 def write_atomically(path: Path, content: bytes) -> Path:
@@ -35,3 +39,66 @@ def write_atomically(path: Path, content: bytes) -> Path:
     finally:
         draft.unlink(missing_ok=True)
     return path
+
+
+def size_of(path: Path) -> int:
+    """
+    Size of a file in bytes; of a folder, the sum of its files' sizes.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File or folder.
+
+    Returns
+    -------
+    int
+    """
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def sha256_of(path: Path, report: Callable[[int], object] | None = None) -> str:
+    """
+    SHA-256 of a file; of a folder, the hash of its files' names and hashes.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File or folder.
+    report : callable, optional
+        Called with the number of bytes each time that some have been read.
+
+    Returns
+    -------
+    str
+        In hexadecimal digits.
+    """
+    if path.is_file():
+        digest = hashlib.sha256()
+        with path.open("rb", buffering=0) as stream:
+            while piece := stream.read(_PIECE):
+                digest.update(piece)
+                if report is not None:
+                    report(len(piece))
+        return digest.hexdigest()
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    names = [f"{file.relative_to(path).as_posix()} {sha256_of(file, report)}\n" for file in files]
+    return hashlib.sha256("".join(names).encode()).hexdigest()
+
+
+def remove_drafts(folder: Path) -> None:
+    """
+    Remove what writers that were killed have left half-written.
+
+    Both our own drafts and those of zarr go.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder that nobody else is writing to.
+    """
+    for pattern in ("*.part", "*.partial"):
+        for draft in folder.rglob(pattern):
+            draft.unlink(missing_ok=True)

@@ -1,17 +1,19 @@
 """Running, loading and the memory contract."""
 
+import dask
 import dask.array as da
 import numpy as np
 import psutil
 import pytest
 import xarray as xr
 
-from sigma_scale import config
+from sigma_scale import compute, config
 from sigma_scale.compute import check_memory, engines, memory_limit, on_cluster, run
 from sigma_scale.errors import MemoryLimitError, ParameterError
 from sigma_scale.features import feature_pass
 from sigma_scale.progress import progress_bar
 from sigma_scale.spectra import ArraySource, EnergyAxis, SpectrumImage
+from sigma_scale.store import verify_map, write_map
 
 
 def small_image():
@@ -157,3 +159,49 @@ def test_a_cluster_gives_identical_results(client, mixed):
     assert spectrum.identical(alone["sum_spectrum"])
     assert others.identical(mixed.compute(scheduler="synchronous"))
     np.testing.assert_array_equal(spectrum, image.source.data.sum(axis=(0, 1)))
+
+
+def test_a_cluster_writes_and_verifies_stores(client, tmp_path):
+    image = small_image()
+    with client.as_current():
+        stored = write_map(image, tmp_path / "cluster.zarr")
+        assert verify_map(stored, image) == 300 * 70
+    alone = write_map(image, tmp_path / "alone.zarr")
+    for name in ("total", "sum_spectrum", "counts"):
+        here, there = (xr.open_zarr(tmp_path / f"{n}.zarr")[name] for n in ("alone", "cluster"))
+        np.testing.assert_array_equal(here, there)
+    np.testing.assert_array_equal(alone.to_xarray(), image.source.data)
+
+
+def test_stream_gives_all_results_with_few_under_way():
+    taken, finished = [], []
+
+    def items():
+        for number in range(40):
+            taken.append(number)
+            yield number
+
+    with dask.config.set(num_workers=3):
+        for result in compute.stream(lambda number: number**2, items()):
+            finished.append(result)
+            assert len(taken) - len(finished) <= 6
+    assert sorted(finished) == [n**2 for n in range(40)]
+
+
+def test_stream_stops_at_an_error():
+    started = []
+
+    def work(number):
+        started.append(number)
+        if number == 5:
+            raise ValueError("five")
+        return number
+
+    with dask.config.set(num_workers=2), pytest.raises(ValueError, match="five"):
+        list(compute.stream(work, range(1000)))
+    assert len(started) < 20
+
+
+def test_stream_runs_in_order_where_dask_is_synchronous():
+    with dask.config.set(scheduler="synchronous"):
+        assert list(compute.stream(str, range(5))) == list("01234")

@@ -1,6 +1,7 @@
 """Spectrum images: X-ray counts in blocks of events, their energy axis and metadata."""
 
 from sigma_scale.spectra.axis import EnergyAxis
+from sigma_scale.spectra.element_maps import ElementMaps
 from sigma_scale.spectra.events import EventBlock
 from sigma_scale.spectra.image import SpectrumImage
 from sigma_scale.spectra.metadata import MapMetadata, SourceFile
@@ -11,6 +12,7 @@ from sigma_scale.spectra.window_sums import window_sums
 __all__ = [
     "ArraySource",
     "BlockSource",
+    "ElementMaps",
     "EnergyAxis",
     "EventBlock",
     "MapMetadata",

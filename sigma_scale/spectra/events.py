@@ -10,6 +10,8 @@ import numpy as np
 from sigma_scale.errors import CorruptChunkError, ParameterError, ShapeMismatchError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import scipy.sparse as sp
     from numpy.typing import NDArray
 
@@ -137,6 +139,98 @@ class EventBlock:
         none = np.empty(0, dtype=np.uint8)
         per_pixel = np.zeros(shape[0] * shape[1], dtype=np.uint8)
         return cls(shape, per_pixel, none, none, np.empty(0, dtype=dtype))
+
+    @classmethod
+    def stacked(cls, blocks: Sequence[EventBlock]) -> EventBlock:
+        """
+        Join blocks of equal width one below the other.
+
+        Raises
+        ------
+        ShapeMismatchError
+            If they differ in columns or channels.
+        """
+        if len(blocks) == 1:
+            return blocks[0]
+        if len({block.shape[1:] for block in blocks}) != 1:
+            raise ShapeMismatchError(
+                f"Blocks of shapes {[block.shape for block in blocks]} can't be stacked."
+            )
+        rows = sum(block.shape[0] for block in blocks)
+        return cls(
+            (rows, *blocks[0].shape[1:]),
+            np.concatenate([block.per_pixel for block in blocks]),
+            np.concatenate([block.gap_low for block in blocks]),
+            np.concatenate([block.gap_high for block in blocks]),
+            np.concatenate([block.counts for block in blocks]),
+        )
+
+    @classmethod
+    def beside(cls, blocks: Sequence[EventBlock]) -> EventBlock:
+        """
+        Join blocks of equal height, each to the right of the one before.
+
+        Raises
+        ------
+        ShapeMismatchError
+            If they differ in rows or channels.
+        """
+        if len(blocks) == 1:
+            return blocks[0]
+        rows, n_channels = blocks[0].shape[0], blocks[0].shape[2]
+        if any((block.shape[0], block.shape[2]) != (rows, n_channels) for block in blocks):
+            raise ShapeMismatchError(
+                f"Blocks of shapes {[block.shape for block in blocks]} can't be joined."
+            )
+        starts = [block.row_starts() for block in blocks]
+        runs = [(i, slice(s[y], s[y + 1])) for y in range(rows) for i, s in enumerate(starts)]
+        per_pixel = np.hstack([b.per_pixel.reshape(b.shape[:2]) for b in blocks]).ravel()
+        return cls(
+            (rows, sum(block.shape[1] for block in blocks), n_channels),
+            per_pixel,
+            np.concatenate([blocks[i].gap_low[run] for i, run in runs]),
+            np.concatenate([blocks[i].gap_high[run] for i, run in runs]),
+            np.concatenate([blocks[i].counts[run] for i, run in runs]),
+        )
+
+    def row_starts(self) -> NDArray[np.int64]:
+        """Where the events of each row begin, and where the last end; shape (rows + 1,)."""
+        per_row = self.per_pixel.reshape(self.shape[:2]).sum(axis=1, dtype=np.int64)
+        return np.concatenate([[0], np.cumsum(per_row)])
+
+    def window(self, rows: slice, columns: slice) -> EventBlock:
+        """
+        Cut out a part of the block.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            With start and stop within the block.
+        """
+        height, width, n_channels = self.shape
+        grid = self.per_pixel.reshape(height, width)
+        starts = self.row_starts()
+        if columns.stop - columns.start == width:
+            events = slice(starts[rows.start], starts[rows.stop])
+            return EventBlock(
+                (rows.stop - rows.start, width, n_channels),
+                grid[rows].ravel(),
+                self.gap_low[events],
+                self.gap_high[events],
+                self.counts[events],
+            )
+        before = grid[rows, : columns.start].sum(axis=1, dtype=np.int64)
+        inside = grid[rows, columns]
+        first = starts[rows.start : rows.stop] + before
+        last = first + inside.sum(axis=1, dtype=np.int64)
+        runs = [slice(a, b) for a, b in zip(first, last, strict=True)]
+        return EventBlock(
+            (rows.stop - rows.start, columns.stop - columns.start, n_channels),
+            inside.ravel(),
+            np.concatenate([self.gap_low[run] for run in runs]),
+            np.concatenate([self.gap_high[run] for run in runs]),
+            np.concatenate([self.counts[run] for run in runs]),
+        )
 
     @classmethod
     def _from_channels(

@@ -28,6 +28,7 @@ __all__ = [
     "gaps_from_channels",
     "join_groups",
     "label_sums",
+    "sum_block",
     "total_events",
 ]
 
@@ -176,6 +177,42 @@ def count_windows(
         for _ in range(column1, n_columns):
             k += _U(per_pixel[p])
             p += _U(1)
+
+
+@njit(nogil=True, cache=True)
+def sum_block(
+    per_pixel: UIntArray,
+    gap_low: NDArray[np.uint8],
+    gap_high: NDArray[np.uint8],
+    counts: NDArray[Any],
+    totals: NDArray[Any],
+    spectrum: NDArray[Any],
+) -> None:
+    """
+    Sum each pixel's counts, and add all of them to a spectrum.
+
+    Parameters
+    ----------
+    per_pixel, gap_low, gap_high, counts : array
+        The block's streams.
+    totals : array, shape (pixels,)
+        Sum of each pixel, to write.
+    spectrum : array, shape (n_channels + 1,)
+        Spectrum to add to; anything in its last entry afterwards means a damaged block.
+    """
+    past_end = _U(spectrum.shape[0] - 1)
+    k = _U(0)
+    for p in range(_U(per_pixel.shape[0])):
+        end = k + _U(per_pixel[p])
+        channel = _U(0)
+        total = totals.dtype.type(0)
+        for j in range(k, end):
+            channel += _U(gap_low[j]) | (_U(gap_high[j]) << _U(8))
+            value = counts[j]
+            spectrum[min(channel, past_end)] += value
+            total += value
+        totals[p] = total
+        k = end
 
 
 @njit(nogil=True, cache=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from sigma_scale.errors import FileFormatError
+from sigma_scale.files import sha256_of, size_of
+from sigma_scale.progress import progress_bar
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 __all__ = ["DEFAULT_RESOLUTION_EV", "MapMetadata", "SourceFile"]
 
@@ -25,13 +30,58 @@ class SourceFile:
         File name without folders.
     size : int
         Size in bytes.
-    sha256 : str
-        Hash of its content.
+    sha256 : str, optional
+        Hash of its content. It takes long for large files, so it is worked out when the map is
+        written to a store.
+    path : pathlib.Path, optional
+        Where the file is; not kept in a store, where it would mean nothing on another machine.
     """
 
     name: str
     size: int
-    sha256: str
+    sha256: str | None = None
+    path: Path | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """
+        File or folder at a path, not hashed yet.
+
+        Raises
+        ------
+        FileFormatError
+            If it can't be looked at.
+        """
+        try:
+            return cls(path.name, size_of(path), path=path)
+        except OSError as error:
+            raise FileFormatError(f"{path} can't be read: {error}") from error
+
+    def hashed(self, report: Callable[[int], object] | None = None) -> Self:
+        """
+        Same file with its hash.
+
+        Parameters
+        ----------
+        report : callable, optional
+            Called with the number of bytes each time that some have been read.
+
+        Raises
+        ------
+        FileFormatError
+            If it can't be read.
+        """
+        if self.sha256 is not None or self.path is None:
+            return self
+        try:
+            return replace(self, sha256=sha256_of(self.path, report))
+        except OSError as error:
+            raise FileFormatError(f"{self.path} can't be read: {error}") from error
+
+    def to_attrs(self) -> dict[str, Any]:
+        """Name, size and hash, as far as they are known."""
+        attrs: dict[str, Any] = {"name": self.name, "size": self.size}
+        return attrs if self.sha256 is None else {**attrs, "sha256": self.sha256}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +105,18 @@ class MapMetadata:
         Real time of the whole map in seconds.
     elevation_deg, azimuth_deg : float, optional
         Direction of the detector in degrees.
+    stage_x_mm, stage_y_mm, stage_z_mm : float, optional
+        Position of the stage in millimetres.
+    stage_tilt_deg, stage_rotation_deg : float, optional
+        Tilt and rotation of the stage in degrees.
     elements : tuple of str
         Element symbols named by the file.
     lines : tuple of str
         X-ray lines named by the file, such as ``"Fe_Ka"``.
     sources : tuple of SourceFile
         Files that the map was read from.
+    selection : mapping, optional
+        What was read of files that hold more than one map: options of the reader, JSON types.
     """
 
     title: str = ""
@@ -71,22 +127,48 @@ class MapMetadata:
     real_time_s: float | None = None
     elevation_deg: float | None = None
     azimuth_deg: float | None = None
+    stage_x_mm: float | None = None
+    stage_y_mm: float | None = None
+    stage_z_mm: float | None = None
+    stage_tilt_deg: float | None = None
+    stage_rotation_deg: float | None = None
     elements: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     sources: tuple[SourceFile, ...] = ()
+    selection: Mapping[str, Any] = field(default_factory=dict)
 
     def to_attrs(self) -> dict[str, Any]:
         """Attributes for a store, JSON types only, without what is not known."""
-        attrs = {name: value for name, value in asdict(self).items() if value is not None}
+        attrs = {
+            entry.name: value
+            for entry in fields(self)
+            if (value := getattr(self, entry.name)) is not None
+        }
         attrs["elements"] = list(self.elements)
         attrs["lines"] = list(self.lines)
-        attrs["sources"] = [asdict(source) for source in self.sources]
+        attrs["sources"] = [source.to_attrs() for source in self.sources]
+        attrs["selection"] = dict(self.selection)
         return attrs
+
+    def with_hashes(self) -> Self:
+        """
+        Metadata with the hashes of the source files.
+
+        Raises
+        ------
+        FileFormatError
+            If a file can't be read.
+        """
+        missing = [source.size for source in self.sources if source.sha256 is None]
+        if not missing:
+            return self
+        with progress_bar("Reading hashes of the sources", total=sum(missing), unit="B") as bar:
+            return replace(self, sources=tuple(s.hashed(bar.update) for s in self.sources))
 
     @classmethod
     def from_attrs(cls, attrs: Mapping[str, Any]) -> Self:
         """Metadata from a store's attributes; unknown ones are passed over."""
-        known = {field.name: attrs[field.name] for field in fields(cls) if field.name in attrs}
+        known = {entry.name: attrs[entry.name] for entry in fields(cls) if entry.name in attrs}
         for name in ("elements", "lines"):
             if name in known:
                 known[name] = tuple(known[name])

@@ -82,6 +82,8 @@ def split_axis(start: int, stop: int, *, chunk: int, factor: int, target: int) -
         Limits from ``start`` to ``stop``. The pixels of an incomplete last bin belong to the last
         region; every region but perhaps an only one holds at least one complete bin.
     """
+    if chunk >= stop - start and chunk > _LARGEST_ALIGNED:
+        return (start, stop)  # Blocks as wide as the map: to cut them is to decode them twice.
     aligned = math.lcm(chunk, factor)
     if aligned <= _LARGEST_ALIGNED:
         step = aligned * max(1, round(target / aligned))

@@ -4,6 +4,7 @@ from sigma_scale.store.codec import Encoding
 from sigma_scale.store.layout import is_store
 from sigma_scale.store.results import open_result, write_result
 from sigma_scale.store.stored import StoredCounts, open_map
+from sigma_scale.store.verify import verify_map
 from sigma_scale.store.writer import write_map
 from sigma_scale.store.zarr_codec import EventsCodec
 
@@ -14,6 +15,7 @@ __all__ = [
     "is_store",
     "open_map",
     "open_result",
+    "verify_map",
     "write_map",
     "write_result",
 ]

@@ -120,7 +120,7 @@ class Interrupted(ArraySource):
     """Counts whose second block can't be read at first, and which remember what was read."""
 
     def __init__(self, data, fail):
-        super().__init__(data, (64, 64))
+        super().__init__(data)
         object.__setattr__(self, "fail", fail)
         object.__setattr__(self, "read", [])
 
