@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sigma_scale.errors import FileFormatError, SourceNotFoundError
+from sigma_scale.errors import FileFormatError, NoSpectraError, ParameterError, SourceNotFoundError
 from sigma_scale.store import is_store, open_map
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sigma_scale.spectra import SpectrumImage
 
 __all__ = ["Reader", "known_suffixes", "read"]
@@ -18,9 +22,9 @@ __all__ = ["Reader", "known_suffixes", "read"]
 class Reader(Protocol):
     """A module's function that reads one format."""
 
-    def __call__(self, path: Path) -> SpectrumImage:
+    def __call__(self, path: Path, **options: Any) -> SpectrumImage:
         """
-        Read the EDS map of a file.
+        Read the EDS map of a file, without reading its counts yet.
 
         Raises
         ------
@@ -33,18 +37,36 @@ class Reader(Protocol):
 
 # Modules are imported when a file of theirs is opened: some bring large libraries.
 _MODULES: dict[str, str] = {
-    ".bcf": "sigma_scale.readers.bruker",
-    ".hspy": "sigma_scale.readers.hyperspy_files",
-    ".zspy": "sigma_scale.readers.hyperspy_files",
+    ".bcf": "bruker",
+    ".emd": "velox",
+    ".emi": "tia",
+    ".h5oina": "oxford",
+    ".hspy": "hyperspy_files.reader",
+    ".nc": "xarray_files.reader",
+    ".nc4": "xarray_files.reader",
+    ".npy": "arrays",
+    ".pts": "jeol.reader",
+    ".raw": "ripple.reader",
+    ".rpl": "ripple.reader",
+    ".ser": "tia",
+    ".zarr": "xarray_files.reader",
+    ".zip": "xarray_files.reader",
+    ".zspy": "hyperspy_files.reader",
 }
 
 
 def known_suffixes() -> tuple[str, ...]:
     """File name endings that can be read, besides stores."""
-    return tuple(sorted(_MODULES))
+    return tuple(sorted({*_MODULES, *_generic_suffixes()}))
 
 
-def read(path: str | Path) -> SpectrumImage:
+def _generic_suffixes() -> tuple[str, ...]:
+    from sigma_scale.readers.generic import SUFFIXES
+
+    return SUFFIXES
+
+
+def read(path: str | Path, **options: Any) -> SpectrumImage:
     """
     Read a map from a microscope's file, or open a store.
 
@@ -52,10 +74,14 @@ def read(path: str | Path) -> SpectrumImage:
     ----------
     path : path
         File, or folder of a store.
+    **options
+        What to read of a file that holds more than one map or detector; see the ``read``
+        function of the format's module.
 
     Returns
     -------
     SpectrumImage
+        Its counts are read block by block when they are needed.
 
     Raises
     ------
@@ -65,18 +91,57 @@ def read(path: str | Path) -> SpectrumImage:
         If no reader knows the format, or the file is damaged.
     NoSpectraError
         If the file holds no EDS map.
+    ParameterError
+        If the format has no such option.
     """
     path = Path(path)
     if not path.exists():
         raise SourceNotFoundError(f"There is no file {path}.")
     if is_store(path):
+        _check_options(open_map, options, "stores of sigma-scale")
         return open_map(path)
-    module = _MODULES.get(path.suffix.lower())
-    if module is None:
+    suffix = path.suffix.lower()
+    if suffix not in known_suffixes():
+        if path.is_dir() and _holds_images(path):
+            raise NoSpectraError(
+                f"{path} is a folder of images, without spectra. Read it with "
+                "sigma_scale.read_element_maps."
+            )
         what = "folder" if path.is_dir() else "file"
         raise FileFormatError(
             f"No reader knows the {what} {path}. Known are stores of sigma-scale and files "
             f"ending in {', '.join(known_suffixes())}."
         )
-    reader: Reader = import_module(module).read
-    return reader(path)
+    module = import_module(f"sigma_scale.readers.{_MODULES.get(suffix, 'generic')}")
+    reader: Reader = module.read
+    _check_options(reader, options, f"{suffix} files")
+    image = reader(path, **options)
+    return replace(image, metadata=replace(image.metadata, selection=_selection(reader, options)))
+
+
+def _selection(reader: Reader, options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a reader as the store keeps them; those not given have their defaults."""
+    known = list(inspect.signature(reader).parameters.values())[1:]
+    chosen = {option.name: options.get(option.name, option.default) for option in known}
+    return {
+        name: list(value) if isinstance(value, tuple | range) else value
+        for name, value in chosen.items()
+        if value is not None
+    }
+
+
+def _holds_images(folder: Path) -> bool:
+    from sigma_scale.readers.element_maps.grey_images import SUFFIXES
+
+    try:
+        return any(file.suffix.lower() in SUFFIXES for file in folder.iterdir())
+    except OSError as error:
+        raise FileFormatError(f"{folder} can't be read: {error}") from error
+
+
+def _check_options(reader: Callable[..., Any], options: dict[str, Any], what: str) -> None:
+    known = list(inspect.signature(reader).parameters)[1:]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        there_are = f"there are {', '.join(known)}" if known else "there are none"
+        raise ParameterError(f"There is no option {unknown[0]!r} for {what}; {there_are}.")

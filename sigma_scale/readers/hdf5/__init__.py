@@ -1,0 +1,1 @@
+"""HDF5 files of which nothing is believed: damaged ones can hang or crash the HDF5 library."""

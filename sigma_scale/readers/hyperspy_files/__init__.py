@@ -1,0 +1,1 @@
+"""HyperSpy files: .hspy (HDF5) and .zspy (zarr)."""

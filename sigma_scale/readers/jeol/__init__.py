@@ -1,0 +1,1 @@
+"""JEOL .pts files: a stream of X-ray events, frame after frame."""

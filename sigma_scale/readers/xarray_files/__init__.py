@@ -1,0 +1,1 @@
+"""Whatever xarray opens that has an energy dimension: zarr and NetCDF."""
