@@ -1,0 +1,113 @@
+"""Where an export goes: what may be replaced there, and that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sigma_scale.errors import OutputExistsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sigma_scale.spectra import SpectrumImage
+
+__all__ = ["check_target", "draft_of", "read_json"]
+
+_LARGEST_JSON = 64 * 2**20
+
+
+def check_target(
+    path: Path, image: SpectrumImage, *, overwrite: bool, replaceable: Callable[[Path], bool]
+) -> None:
+    """
+    Refuse a target that must not be written to.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The target.
+    image : SpectrumImage
+        What is to be written; files that it is read from are no target.
+    overwrite : bool
+        Whether an earlier export may be replaced.
+    replaceable : callable
+        Tells such an export from everything else.
+
+    Raises
+    ------
+    OutputExistsError
+        If something is there that may not be replaced.
+    """
+    if not (path.exists() or path.is_symlink()):
+        return
+    read_from = [source.path for source in image.metadata.sources if source.path is not None]
+    if any(path.resolve() == source.resolve() for source in read_from):
+        raise OutputExistsError(f"{path} is where the map is read from. Choose another name.")
+    if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+        return
+    if not replaceable(path):
+        raise OutputExistsError(
+            f"{path} exists and is no exported {path.suffix.lower()} map. Choose another name, or "
+            "move it away."
+        )
+    if not overwrite:
+        raise OutputExistsError(f"{path} exists already. Choose another name, or overwrite it.")
+
+
+@contextmanager
+def draft_of(path: Path) -> Iterator[Path]:
+    """
+    Name to write to, moved to its place if all went well and removed if not.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The target; an earlier one is kept until the new one is whole.
+
+    Yields
+    ------
+    pathlib.Path
+        A hidden name in the same folder, where nothing is yet.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    token = uuid.uuid4().hex
+    draft = path.with_name(f".{path.name}.{token}.part")
+    try:
+        yield draft
+        if path.is_dir() and not path.is_symlink():
+            # A folder can't be replaced in one step: the old one steps aside first.
+            aside = path.with_name(f".{path.name}.{token}.old")
+            path.rename(aside)
+            try:
+                draft.rename(path)
+            except OSError:
+                aside.rename(path)
+                raise
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            draft.replace(path)
+    finally:
+        _remove(draft)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Object in a JSON file; empty where there is none, whatever is there instead."""
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST_JSON:
+            return {}
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
