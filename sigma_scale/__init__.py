@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from sigma_scale._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from sigma_scale.calibration import calibrate, fit_calibration, set_calibration
     from sigma_scale.clustering import HDBSCAN, GaussianMixture, cluster_latent
     from sigma_scale.config import options
+    from sigma_scale.export import export_counts
     from sigma_scale.features import (
         feature_pass,
         line_intensity,
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
     from sigma_scale.latent import UMAP, embed
     from sigma_scale.phases import element_summary, phase_spectra, proportions, unmix
     from sigma_scale.preprocess import normalise, rebin, remove_first_peak
-    from sigma_scale.readers import read
-    from sigma_scale.spectra import EnergyAxis, MapMetadata, SpectrumImage
-    from sigma_scale.store import open_map, write_map
+    from sigma_scale.readers import read, read_element_maps
+    from sigma_scale.spectra import ElementMaps, EnergyAxis, MapMetadata, SpectrumImage
+    from sigma_scale.store import open_map, verify_map, write_map
     from sigma_scale.synthetic import synthetic_map
     from sigma_scale.workflow import RunSettings, map_phases, run_job
     from sigma_scale.xray import suggest_lines
@@ -37,16 +39,20 @@ __version__ = "0.1.0"
 __all__ = [
     "HDBSCAN",
     "UMAP",
+    "ElementMaps",
     "EnergyAxis",
     "GaussianMixture",
     "MapMetadata",
     "RunSettings",
     "SpectrumImage",
     "__version__",
+    "calibrate",
     "cluster_latent",
     "element_summary",
     "embed",
+    "export_counts",
     "feature_pass",
+    "fit_calibration",
     "line_intensity",
     "map_phases",
     "neighbour_averaging",
@@ -56,13 +62,16 @@ __all__ = [
     "phase_spectra",
     "proportions",
     "read",
+    "read_element_maps",
     "rebin",
     "remove_first_peak",
     "run_job",
+    "set_calibration",
     "softmax",
     "suggest_lines",
     "synthetic_map",
     "unmix",
+    "verify_map",
     "write_map",
     "zscore",
 ]
@@ -72,15 +81,19 @@ __getattr__, __dir__, _ = lazy_exports(
     {
         "HDBSCAN": "clustering",
         "UMAP": "latent",
+        "ElementMaps": "spectra",
         "EnergyAxis": "spectra",
         "GaussianMixture": "clustering",
         "MapMetadata": "spectra",
         "RunSettings": "workflow",
         "SpectrumImage": "spectra",
+        "calibrate": "calibration",
         "cluster_latent": "clustering",
         "element_summary": "phases",
         "embed": "latent",
+        "export_counts": "export",
         "feature_pass": "features",
+        "fit_calibration": "calibration",
         "line_intensity": "features",
         "map_phases": "workflow",
         "neighbour_averaging": "features",
@@ -90,13 +103,16 @@ __getattr__, __dir__, _ = lazy_exports(
         "phase_spectra": "phases",
         "proportions": "phases",
         "read": "readers",
+        "read_element_maps": "readers",
         "rebin": "preprocess",
         "remove_first_peak": "preprocess",
         "run_job": "workflow",
+        "set_calibration": "calibration",
         "softmax": "features",
         "suggest_lines": "xray",
         "synthetic_map": "synthetic",
         "unmix": "phases",
+        "verify_map": "store",
         "write_map": "store",
         "zscore": "features",
     },

@@ -31,6 +31,8 @@ ROOMS = [
     "readers",
     "synthetic",
     "preprocess",
+    "calibration",
+    "export",
     "features",
     "latent",
     "clustering",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sigma_scale import store, synthetic
 from sigma_scale.clustering import agreement
@@ -17,7 +17,7 @@ from sigma_scale.workflow.outputs import OutputFolder, write_results
 from sigma_scale.workflow.pipeline import PhaseMapping, check_settings, map_phases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sigma_scale.spectra import SpectrumImage
     from sigma_scale.synthetic import SyntheticMap
@@ -44,7 +44,12 @@ class DemoResult:
 
 
 def run_job(
-    source: str | Path, settings: RunSettings, output: str | Path, *, overwrite: bool = False
+    source: str | Path,
+    settings: RunSettings,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> PhaseMapping:
     """
     Map the phases of a file or a store, and write everything to a folder.
@@ -62,6 +67,9 @@ def run_job(
     overwrite : bool, default: False
         Replace a folder of results that is there.
 
+    options : mapping, optional
+        What to read of a file that holds more than one map; see :func:`readers.read`.
+
     Returns
     -------
     PhaseMapping
@@ -77,7 +85,7 @@ def run_job(
     path = Path(source)
     folder = OutputFolder(Path(output), overwrite=overwrite)
     folder.check(path)
-    image = read(path)
+    image = read(path, **(options or {}))
     check_settings(image, settings)
     folder.open()
     if not store.is_store(path):

@@ -1,0 +1,93 @@
+"""The command `sigma-scale`: parse, call, report."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from typing import Any, NoReturn
+
+import click
+
+import sigma_scale
+from sigma_scale import compute, config
+from sigma_scale.cli import maps, phases
+from sigma_scale.errors import SigmaScaleError, SigmaScaleWarning
+
+__all__ = ["cli", "main"]
+
+_BAD_INPUT = 2
+_INTERRUPTED = 130
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+)
+@click.version_option(sigma_scale.__version__, prog_name="sigma-scale")
+@click.option("--quiet", is_flag=True, help="No progress bars and no remarks.")
+@click.option("--memory-limit", metavar="SIZE", help="Memory that a step may take, such as 8GB.")
+@click.pass_context
+def cli(context: click.Context, *, quiet: bool, memory_limit: str | None) -> None:
+    """Phase maps from X-ray spectrum images of any size."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        return
+    chosen: dict[str, Any] = {"progress": not quiet and sys.stderr.isatty()}
+    if memory_limit:
+        chosen["memory_limit"] = memory_limit
+    config.options(**chosen)
+    if memory_limit:
+        compute.memory_limit()  # Whether it can be understood.
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("sigma_scale").setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+for command in (
+    phases.run,
+    phases.demo,
+    maps.ingest,
+    maps.export,
+    maps.calibrate,
+    maps.info,
+    maps.doctor,
+):
+    cli.add_command(command)
+
+
+def _note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    if issubclass(category, SigmaScaleWarning):
+        click.echo(f"Note: {message}", err=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """
+    Run the command; errors of input end with one line and exit code 2.
+
+    Warnings of libraries are kept from the terminal; ours are shown as notes.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        What follows the command's name. None: the arguments of this process.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", SigmaScaleWarning)
+        warnings.showwarning = _note
+        try:
+            cli.main(args=arguments, prog_name="sigma-scale", standalone_mode=False)
+        except click.ClickException as error:
+            context = error.ctx if isinstance(error, click.UsageError) else None
+            hint = f" Try '{context.command_path} --help'." if context else ""
+            _fail(error.format_message() + hint)
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("Interrupted. Run the same command again to go on.", err=True)
+            sys.exit(_INTERRUPTED)
+        except (SigmaScaleError, OSError, MemoryError) as error:
+            _fail(str(error) or type(error).__name__)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    sys.exit(_BAD_INPUT)

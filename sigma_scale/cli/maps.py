@@ -1,0 +1,164 @@
+"""The commands that read, write and describe maps, and the one that describes the installation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sigma_scale.cli.options import list_of, pairs, reader_option, whole_numbers
+
+__all__ = ["calibrate", "doctor", "export", "info", "ingest"]
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("store_path", metavar="OUT.zarr", type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace a store that is there.")
+@click.option(
+    "--compressor", type=click.Choice(["zstd", "lz4", "none"]), default="zstd", show_default=True
+)
+@click.option(
+    "--calibrate", is_flag=True, help="Correct the energies by peaks that are found in the map."
+)
+@click.option("--verify", is_flag=True, help="Read store and source again and compare all counts.")
+@reader_option
+def ingest(
+    source: Path,
+    store_path: Path,
+    *,
+    overwrite: bool,
+    compressor: Any,
+    calibrate: bool,
+    verify: bool,
+    option: tuple[str, ...],
+) -> None:
+    """
+    Write the map of the file SOURCE to the store OUT.zarr.
+
+    An interrupted ingest goes on where it stopped when the same command is given again.
+    """
+    from sigma_scale import readers, store
+    from sigma_scale.calibration import fit_calibration
+
+    image = readers.read(source, **pairs(option))
+    if calibrate:
+        found = fit_calibration(image)
+        click.echo(str(found), err=True)
+        image = found.apply(image)
+    stored = store.write_map(
+        image,
+        store_path,
+        overwrite=overwrite,
+        reuse=not overwrite,
+        encoding=store.Encoding(compressor),
+    )
+    rows, columns, channels = stored.shape
+    click.echo(f"{store_path}: {columns:,} x {rows:,} pixels, {channels:,} channels")
+    if verify:
+        pixels = store.verify_map(stored, image)
+        click.echo(f"Verified: the counts of all {pixels:,} pixels agree with {source}.")
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace an earlier export that is there.")
+@click.option("--bin", "bin_", metavar="X,Y", help="Pixels per bin.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["uint8", "uint16", "uint32", "float32"]),
+    help="Type of the counts; by default that of SOURCE.",
+)
+@click.option(
+    "--level", type=click.IntRange(0, 9), default=3, show_default=True, help="Compression."
+)
+@reader_option
+def export(
+    source: Path,
+    target: Path,
+    *,
+    overwrite: bool,
+    bin_: str | None,
+    dtype: str | None,
+    level: int,
+    option: tuple[str, ...],
+) -> None:
+    """
+    Write the counts of SOURCE to TARGET for other programs.
+
+    The ending of TARGET says for which: .hspy or .zspy for HyperSpy, .zarr for a plain dense zarr.
+    """
+    from sigma_scale import preprocess, readers
+    from sigma_scale.export import export_counts
+
+    image = readers.read(source, **pairs(option))
+    if bin_ is not None:
+        image = preprocess.rebin(image, whole_numbers(bin_))
+    written = export_counts(image, target, overwrite=overwrite, dtype=dtype, level=level)
+    rows, columns, channels = image.shape
+    click.echo(f"{written}: {columns:,} x {rows:,} pixels, {channels:,} channels")
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--peak",
+    multiple=True,
+    metavar="LINE=KEV",
+    help="Where the peak of a line was measured, such as Fe_Ka=6.41; repeatable.",
+)
+@click.option("--elements", metavar="A,B,...", help="Elements whose lines may be matched.")
+@click.option("--tolerance", metavar="KEV", type=float, default=0.2, show_default=True)
+@reader_option
+def calibrate(
+    source: Path,
+    *,
+    peak: tuple[str, ...],
+    elements: str | None,
+    tolerance: float,
+    option: tuple[str, ...],
+) -> None:
+    """
+    Say how well the energies of SOURCE fit its peaks, and what would correct them.
+
+    `sigma-scale ingest --calibrate` writes a store with the correction.
+    """
+    from sigma_scale import readers
+    from sigma_scale.calibration import fit_calibration
+
+    found = fit_calibration(
+        readers.read(source, **pairs(option)),
+        measured_peaks=pairs(peak) or None,
+        tolerance_kev=tolerance,
+        elements=list_of(elements) if elements else None,
+    )
+    click.echo(str(found))
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--counts/--no-counts", default=None, help="Sum all counts; by default only of small maps."
+)
+@reader_option
+def info(source: Path, *, counts: bool | None, option: tuple[str, ...]) -> None:
+    """Say what SOURCE, a microscope's file or a store, holds."""
+    from sigma_scale.workflow.describe import describe_map
+
+    _say_table(describe_map(source, count=counts, options=pairs(option)))
+
+
+@click.command()
+def doctor() -> None:
+    """Say which versions, engines and how much memory there are."""
+    from sigma_scale.workflow.describe import describe_installation
+
+    _say_table(describe_installation())
+
+
+def _say_table(rows: dict[str, str]) -> None:
+    width = max(len(name) for name in rows)
+    for name, value in rows.items():
+        click.echo(f"{name:<{width}}  {value}")

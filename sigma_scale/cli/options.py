@@ -1,0 +1,161 @@
+"""Options that several commands share, and what their texts mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sigma_scale.errors import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sigma_scale.workflow import RunSettings
+
+__all__ = [
+    "list_of",
+    "pairs",
+    "reader_option",
+    "settings_of",
+    "settings_options",
+    "whole_numbers",
+]
+
+reader_option = click.option(
+    "-O",
+    "--option",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What to read of SOURCE, such as index=1 for its second map; repeatable.",
+)
+
+
+def settings_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that choose what the main job does."""
+    options = [
+        click.option(
+            "--settings",
+            "settings_file",
+            type=click.Path(path_type=Path),
+            help="YAML file of settings, such as `run` writes; further options change it.",
+        ),
+        click.option("--lines", metavar="A,B,...", help="X-ray lines, such as O_Ka,Si_Ka."),
+        click.option("--bin", "bin_", metavar="X,Y", help="Pixels per bin, or auto."),
+        click.option(
+            "--normalisation",
+            metavar="A,B,...",
+            help="Steps on feature maps: neighbour_averaging, zscore, softmax; or none.",
+        ),
+        click.option(
+            "--remove-below", metavar="KEV", type=float, help="Cut off the zero-energy peak here."
+        ),
+        click.option(
+            "--navigation/--no-navigation",
+            default=None,
+            help="Use the navigation image as a feature.",
+        ),
+        click.option(
+            "--latent", multiple=True, metavar="NAME=VALUE", help="Parameter of UMAP; repeatable."
+        ),
+        click.option("--clustering", metavar="METHOD", help="HDBSCAN or GaussianMixture."),
+        click.option(
+            "--cluster-arg",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Parameter of the clustering; repeatable.",
+        ),
+        click.option("--end-members", type=int, metavar="N", help="Components of the unmixing."),
+        click.option("--seed", type=int, metavar="N", help="Seed of everything that is random."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def settings_of(chosen: dict[str, Any], **defaults: Any) -> RunSettings:
+    """Settings from a file, if one is named, changed by the options that are given."""
+    from sigma_scale.workflow.settings import RunSettings, read_yaml
+
+    file = chosen["settings_file"]
+    values: dict[str, Any] = read_yaml(file) if file else defaults
+    RunSettings.from_mapping(values)  # What is wrong in the file is said of the file alone.
+    if chosen["lines"] is not None:
+        values["lines"] = list_of(chosen["lines"])
+    if chosen["bin_"] is not None:
+        values["bin"] = bin_of(chosen["bin_"])
+    if chosen["normalisation"] is not None:
+        values["normalisation"] = list_of(chosen["normalisation"])
+    if chosen["clustering"] is not None and chosen["clustering"] != values.get("clustering"):
+        values["clustering"] = chosen["clustering"]
+        values["clustering_args"] = {}
+    plain = {
+        "remove_below": "remove_below_kev",
+        "navigation": "navigation",
+        "end_members": "n_end_members",
+        "seed": "random_state",
+    }
+    values |= {name: chosen[option] for option, name in plain.items() if chosen[option] is not None}
+    for option, name in (("latent", "latent"), ("cluster_arg", "clustering_args")):
+        if chosen[option]:
+            values[name] = {**values.get(name, {}), **pairs(chosen[option])}
+    return RunSettings.from_mapping(values)
+
+
+def list_of(text: str) -> list[str]:
+    """Split a text at its commas; "none" is an empty list."""
+    return [] if text == "none" else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def bin_of(text: str) -> object:
+    return text if text == "auto" else list(whole_numbers(text))
+
+
+def whole_numbers(text: str) -> tuple[int, int]:
+    """
+    Read two whole numbers such as ``2,3`` or ``2x3``.
+
+    Raises
+    ------
+    ParameterError
+        If there is something else.
+    """
+    try:
+        x, y = (int(part) for part in text.replace("x", ",").split(","))
+    except ValueError as error:
+        raise ParameterError(f"--bin takes two whole numbers such as 2,2, not {text!r}.") from error
+    return x, y
+
+
+def pairs(texts: Iterable[str]) -> dict[str, Any]:
+    """
+    Read texts such as ``name=value``, the value as YAML would.
+
+    Raises
+    ------
+    ParameterError
+        If a text has no equals sign, or a value can't be understood.
+    """
+    import yaml
+
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ParameterError(f"Parameters are given as NAME=VALUE, not {text!r}.")
+        try:
+            pairs[name.strip()] = number_of(yaml.safe_load(value))
+        except yaml.YAMLError as error:
+            raise ParameterError(f"The value of {text!r} can't be understood.") from error
+    return pairs
+
+
+def number_of(value: Any) -> Any:
+    """Read numbers such as 1e-3, which YAML takes for words: it wants 1.0e-3."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
