@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sigma_scale.errors import FileFormatError
-from sigma_scale.files import sha256_of, size_of
-from sigma_scale.progress import progress_bar
+from sigma_scale.files import fingerprint_of, sha256_of, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,6 +74,22 @@ class SourceFile:
             return self
         try:
             return replace(self, sha256=sha256_of(self.path, report))
+        except OSError as error:
+            raise FileFormatError(f"{self.path} can't be read: {error}") from error
+
+    def fingerprint(self) -> str:
+        """
+        What tells the file from others; without reading all of it where it is at hand.
+
+        Raises
+        ------
+        FileFormatError
+            If it can't be read.
+        """
+        if self.path is None:
+            return f"{self.name} {self.size} {self.sha256}"
+        try:
+            return f"{self.name} {fingerprint_of(self.path)}"
         except OSError as error:
             raise FileFormatError(f"{self.path} can't be read: {error}") from error
 
@@ -150,20 +165,21 @@ class MapMetadata:
         attrs["selection"] = dict(self.selection)
         return attrs
 
-    def with_hashes(self) -> Self:
+    def with_hashes(self, report: Callable[[int], object] | None = None) -> Self:
         """
         Metadata with the hashes of the source files.
+
+        Parameters
+        ----------
+        report : callable, optional
+            Called with the number of bytes each time that some have been read.
 
         Raises
         ------
         FileFormatError
             If a file can't be read.
         """
-        missing = [source.size for source in self.sources if source.sha256 is None]
-        if not missing:
-            return self
-        with progress_bar("Reading hashes of the sources", total=sum(missing), unit="B") as bar:
-            return replace(self, sources=tuple(s.hashed(bar.update) for s in self.sources))
+        return replace(self, sources=tuple(source.hashed(report) for source in self.sources))
 
     @classmethod
     def from_attrs(cls, attrs: Mapping[str, Any]) -> Self:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,13 +12,14 @@ from sigma_scale.files import remove_drafts
 from sigma_scale.store.codec import Encoding
 from sigma_scale.store.counts import write_counts
 from sigma_scale.store.create import create
+from sigma_scale.store.hashing import hashing
 from sigma_scale.store.layout import STATE, consolidate, is_store, open_group, state_of
 from sigma_scale.store.stored import StoredCounts, open_map
 
 if TYPE_CHECKING:
     import zarr
 
-    from sigma_scale.spectra import BlockSource, SpectrumImage
+    from sigma_scale.spectra import BlockSource, MapMetadata, SpectrumImage
 
 __all__ = ["write_map"]
 
@@ -69,7 +69,6 @@ def write_map(
     path = Path(path)
     _refuse_own_source(image.source, path)
     encoding = encoding or Encoding()
-    image = replace(image, metadata=image.metadata.with_hashes())
     identity = _identity(image, encoding)
     if reuse and _holds(path, identity):
         _logger.info("%s holds this map already.", path)
@@ -77,8 +76,9 @@ def write_map(
     if not _resumable(path, identity, overwrite=overwrite):
         create(path, image, identity, encoding)
     group = open_group(path, unfinished=True, mode="r+")
-    write_counts(image.source, group, encoding)
-    _finish(path, group)
+    with hashing(image.metadata) as hashes:
+        write_counts(image.source, group, encoding)
+        _finish(path, group, hashes.result())
     return open_map(path)
 
 
@@ -94,7 +94,7 @@ def _identity(image: SpectrumImage, encoding: Encoding) -> str:
     from dask.base import tokenize
 
     metadata = image.metadata
-    files = [source.to_attrs() for source in metadata.sources]
+    files = [source.fingerprint() for source in metadata.sources]
     origin: Any = (files, metadata.selection) if files else image.source
     return str(tokenize(origin, image.source.shape, image.energy, encoding))
 
@@ -133,9 +133,10 @@ def _resumable(path: Path, identity: str, *, overwrite: bool) -> bool:
     raise OutputExistsError(f"{path} exists already. Choose another name, or overwrite it.")
 
 
-def _finish(path: Path, group: zarr.Group) -> None:
+def _finish(path: Path, group: zarr.Group, metadata: MapMetadata) -> None:
     """Take the mark of an unfinished store away, and what killed writers left with it."""
     remove_drafts(path)
+    group.attrs["sources"] = metadata.to_attrs()["sources"]
     state = cast("dict[str, Any]", group.attrs[STATE])
     group.attrs[STATE] = {**state, "state": "complete"}
     consolidate(path)

@@ -1,5 +1,7 @@
 """Stores: read by anyone, written safely."""
 
+import dataclasses
+import hashlib
 import json
 import shutil
 
@@ -234,3 +236,47 @@ def test_maps_without_any_count_and_of_one_row(tmp_path):
         stored = write_map(empty, tmp_path / f"{number}.zarr", encoding=Encoding("lz4"))
         assert stored.to_xarray().shape == shape
         assert int(stored.sum_spectrum().sum()) == 0
+
+
+def file_of_counts(path, counts):
+    np.save(path, counts)
+    return SpectrumImage.from_array(
+        counts, EnergyAxis(300, 0.01), metadata=MapMetadata(sources=(SourceFile.at(path),))
+    )
+
+
+def test_a_store_keeps_the_hash_of_its_source(counts, tmp_path):
+    image = file_of_counts(tmp_path / "map.npy", counts)
+    assert image.metadata.sources[0].sha256 is None
+    (source,) = write_map(image, tmp_path / "map.zarr").metadata.sources
+    content = (tmp_path / "map.npy").read_bytes()
+    assert (source.size, source.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_a_source_that_changes_meanwhile_leaves_no_finished_store(counts, tmp_path):
+    image = file_of_counts(tmp_path / "map.npy", counts)
+
+    class Touched(ArraySource):
+        def read_block(self, row, column, scratch=None):
+            with (tmp_path / "map.npy").open("ab") as stream:
+                stream.write(b"more")
+            return super().read_block(row, column, scratch)
+
+    changing = dataclasses.replace(image, source=Touched(counts))
+    with pytest.raises(StoreError, match=r"map\.npy was changed"):
+        write_map(changing, tmp_path / "map.zarr")
+    with pytest.raises(UnfinishedStoreError):
+        open_map(tmp_path / "map.zarr")
+
+
+def test_an_unfinished_store_is_not_completed_from_a_changed_file(counts, tmp_path):
+    file = tmp_path / "map.npy"
+    image = file_of_counts(file, counts)
+    broken = dataclasses.replace(image, source=Interrupted(counts, fail=True))
+    with pytest.raises(KeyboardInterrupt):
+        write_map(broken, tmp_path / "map.zarr")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(OutputExistsError, match="unfinished store of another map"):
+        write_map(image, tmp_path / "map.zarr")
