@@ -126,20 +126,37 @@ class DenseSource(ABC):
         top, left = row * height, column * width
         columns = slice(left, min(left + width, self.shape[1]))
         pieces = [
-            self._events(rows, columns)
-            for rows in self._pieces(top, min(top + height, self.shape[0]), columns)
+            self.read_piece(rows, columns)
+            for rows in self.pieces(slice(top, min(top + height, self.shape[0])), columns)
         ]
         return EventBlock.stacked(pieces)
 
-    def _pieces(self, top: int, bottom: int, columns: slice) -> Iterator[slice]:
+    def pieces(self, rows: slice, columns: slice) -> Iterator[slice]:
+        """
+        Rows of a block that are read together, some megabytes of them.
+
+        A format whose file is best read in other pieces has its own.
+        """
         row_bytes = (columns.stop - columns.start) * self.shape[2] * self.stored_dtype.itemsize
         step = max(1, _DENSE_BYTES // row_bytes)
-        for start in range(top, bottom, step):
-            yield slice(start, min(start + step, bottom))
+        for start in range(rows.start, rows.stop, step):
+            yield slice(start, min(start + step, rows.stop))
 
-    def _events(self, rows: slice, columns: slice) -> EventBlock:
+    def read_piece(self, rows: slice, columns: slice) -> EventBlock:
+        """Events of a part of the map, of which all is dense at once."""
         with decoding(self.path, self.format_name):
             dense = self.read_rows(rows, columns)
+        return self.events_of(dense, rows, columns)
+
+    def events_of(self, dense: NDArray[Any], rows: slice, columns: slice) -> EventBlock:
+        """
+        Events of the dense counts of a part of the map, as the file holds them.
+
+        Raises
+        ------
+        FileFormatError
+            If they aren't of the part's shape or can't be counts.
+        """
         expected = (rows.stop - rows.start, columns.stop - columns.start, self.shape[2])
         if dense.shape != expected:
             raise FileFormatError(

@@ -17,6 +17,8 @@ __all__ = ["BlockPlan", "Layout", "plan_blocks"]
 _READ_BYTES = 8 * 2**20
 """Dense bytes that one read takes where the stored chunks allow so little."""
 
+_CACHE_BYTES = 2**18
+
 _MOST_BYTES = 128 * 2**20
 """Dense bytes that one read may take to go once through chunks that lie across it."""
 
@@ -72,12 +74,13 @@ class BlockPlan:
     ----------
     chunk_shape : tuple of int
         Rows and columns of a block.
-    rows_at_once : int
-        Rows of a block that are read together.
+    rows_at_once, columns_at_once : int
+        Rows and columns of a block that are read together.
     """
 
     chunk_shape: tuple[int, int]
     rows_at_once: int
+    columns_at_once: int
 
 
 def plan_blocks(
@@ -117,7 +120,9 @@ def plan_blocks(
     width = wide * max(1, min(CHUNK_PIXELS // wide, bound // (high * wide * pixel_bytes)))
     height = high * max(1, CHUNK_PIXELS // high)
     at_once = high * max(1, _READ_BYTES // (high * width * pixel_bytes))
-    return BlockPlan((height, width), min(at_once, height))
+    # Chunks that nearly fill a processor's cache become events before the next are read.
+    narrow = high * wide * pixel_bytes >= _CACHE_BYTES
+    return BlockPlan((height, width), min(at_once, height), wide if narrow else width)
 
 
 def _unaligned(rows: int, columns: int, pixel_bytes: int) -> BlockPlan:
@@ -125,4 +130,4 @@ def _unaligned(rows: int, columns: int, pixel_bytes: int) -> BlockPlan:
     pixels = max(1, _MOST_BYTES // pixel_bytes)
     width = min(columns, pixels)
     height = min(rows, max(1, pixels // width))
-    return BlockPlan((height, width), height)
+    return BlockPlan((height, width), height, width)

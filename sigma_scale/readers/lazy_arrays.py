@@ -78,14 +78,19 @@ class ChunkedSource(DenseSource):
         Positions of the dimensions in the stored array.
     rows_at_once : int, default: 1
         Rows of a block that are read together, so that stored chunks are read once.
+    columns_at_once : int, optional
+        Columns of a block that are read together, where that can be done without opening the
+        file again; by default all.
     """
 
     layout: Layout
     rows_at_once: int = 1
+    columns_at_once: int | None = None
 
-    def _pieces(self, top: int, bottom: int, columns: slice) -> Iterator[slice]:  # noqa: ARG002
-        for start in range(top, bottom, self.rows_at_once):
-            yield slice(start, min(start + self.rows_at_once, bottom))
+    def pieces(self, rows: slice, columns: slice) -> Iterator[slice]:  # noqa: ARG002
+        """Rows of a block that are read together: whole chunks of the file."""
+        for start in range(rows.start, rows.stop, self.rows_at_once):
+            yield slice(start, min(start + self.rows_at_once, rows.stop))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

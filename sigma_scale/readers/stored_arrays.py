@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from sigma_scale.compute import check_memory
+from sigma_scale.errors import FileFormatError
 from sigma_scale.files import size_of
 from sigma_scale.readers.guard import check_plausible
-from sigma_scale.readers.hdf5.chunks import read_part
-from sigma_scale.readers.hyperspy_files.tree import refuse_pickle
+from sigma_scale.readers.hdf5.chunks import ChunkReader, read_part
+from sigma_scale.readers.hdf5.files import dataset_at, opened
 from sigma_scale.readers.lazy_arrays import ChunkedSource, chunks_of, plan_for
 from sigma_scale.readers.refusing import refusing
+from sigma_scale.spectra import EventBlock, Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +38,10 @@ __all__ = [
     "StoredArraySource",
     "ZarrSource",
     "open_zarr",
+    "refuse_pickle",
 ]
+
+_PICKLES = ("pickle", "numcodecs.pickle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,7 @@ class StoredArraySource(ChunkedSource):
             chunk_shape=plan.chunk_shape,
             layout=layout,
             rows_at_once=plan.rows_at_once,
+            columns_at_once=plan.columns_at_once,
             name=str(array.name),
             packing=packing,
         )
@@ -163,14 +169,56 @@ class StoredArraySource(ChunkedSource):
         """Part of the array as it is stored."""
 
 
+def refuse_pickle(array: Any) -> None:
+    """
+    Refuse a zarr array that is stored as pickled objects, which can run any program.
+
+    Raises
+    ------
+    FileFormatError
+        If it is.
+    """
+    metadata = getattr(array, "metadata", None)
+    if metadata is None:  # of HDF5, which has no such filter
+        return
+    stages = [*(getattr(metadata, "filters", None) or ()), getattr(metadata, "compressor", None)]
+    stages += list(getattr(metadata, "codecs", None) or ())
+    names = {
+        str(getattr(stage, "codec_id", "") or getattr(stage, "codec_name", "")) for stage in stages
+    }
+    if names.intersection(_PICKLES):
+        raise FileFormatError(
+            f"The array {array.path!r} is stored as pickled objects, which are never read: they "
+            "could run any program. Save its numbers as a plain array."
+        )
+
+
 class Hdf5Source(StoredArraySource):
     """Counts in a dataset of an HDF5 file."""
 
-    def _stored(self, index: tuple[slice, ...]) -> NDArray[Any]:
-        import h5py
+    def read_piece(self, rows: slice, columns: slice) -> EventBlock:
+        """
+        Events of a part of the map, chunk by chunk while each is in the processor's cache.
 
-        with h5py.File(self.path, "r") as file:
-            return read_part(file[self.name], index)
+        Raises
+        ------
+        FileFormatError
+            If it can't be read.
+        """
+        step = self.columns_at_once or columns.stop - columns.start
+        parts = []
+        with opened(self.path, self.format_name) as file:
+            dataset = dataset_at(file, self.name, sparse=True, others=True)
+            reader = ChunkReader(dataset, Scratch())
+            for left in range(columns.start, columns.stop, step):
+                part = slice(left, min(left + step, columns.stop))
+                dense = self.layout.arranged(reader.read(self.layout.index(rows, part)))
+                parts.append(self.events_of(self.packing.unpacked(dense), rows, part))
+        return EventBlock.beside(parts)
+
+    def _stored(self, index: tuple[slice, ...]) -> NDArray[Any]:
+        with opened(self.path, self.format_name) as file:
+            return read_part(dataset_at(file, self.name, sparse=True, others=True), index)
 
 
 class ZarrSource(StoredArraySource):

@@ -32,8 +32,6 @@ from sigma_scale.errors import (
     SourceNotFoundError,
 )
 from sigma_scale.readers import read
-from sigma_scale.readers.oxford.hdf5 import attribute, opened
-from sigma_scale.readers.oxford.texts import dataset_text
 
 SHAPE = (9, 14)
 
@@ -223,7 +221,7 @@ def test_other_files_are_not_opened(path, kind):
     write_h5oina(path, {"1": {"EDS": eds(make_counts())}})
     add_elsewhere(path, kind)
     in_file = kind in {"external storage", "virtual dataset"}
-    refused(path, "another file" if in_file else "no EDS spectra")
+    refused(path, "other files" if in_file else "no EDS spectra")
 
 
 def test_a_file_that_changed_is_refused(path):
@@ -271,7 +269,7 @@ def test_images_that_the_file_cannot_hold(path):
     write_h5oina(path, {"1": {"EDS": eds(make_counts())}})
     with h5py.File(path, "r+") as file:
         file.create_dataset("1/EDS/Data/Live Time", (10**8, 1), "f4", chunks=(1000, 1))
-    refused(path, "Live Time' is said to have 400,000,000 bytes")
+    refused(path, "Live Time' claims 400,000,000 bytes, but 0 are stored")
 
 
 def test_a_chunk_that_grows_without_end(path):
@@ -284,18 +282,18 @@ def test_a_chunk_that_grows_without_end(path):
     refused(path, "bytes")
 
 
-def test_a_filter_after_gzip_is_refused(path):
+def test_a_filter_after_gzip_is_undone(path):
     counts = make_counts()
     entry = spectra(counts, compression="gzip", fletcher32=True)
     write_h5oina(path, {"1": {"EDS": eds(counts, {"Spectrum": entry})}})
-    refused(path, "after gzip.*h5repack")
+    np.testing.assert_array_equal(read(path).to_xarray(), counts)
 
 
 def test_a_filter_that_is_not_known_is_refused(path):
     counts = make_counts()
     entry = spectra(counts, compression=None, scaleoffset=0)
     write_h5oina(path, {"1": {"EDS": eds(counts, {"Spectrum": entry})}})
-    refused(path, "HDF5 filter 6.*LZF.*h5repack")
+    refused(path, r"HDF5 filters \[6\].*LZF.*h5repack")
 
 
 def test_checksums_are_checked(path):
@@ -341,25 +339,6 @@ def test_damaged_texts_are_left_out_and_the_counts_read(path, heap, libver):
     image = read(path)
     assert image.metadata.elements == ("Fe",)
     np.testing.assert_array_equal(image.to_xarray(), counts)
-
-
-@pytest.mark.parametrize("libver", [None, "latest", ("earliest", "v108")])
-@pytest.mark.parametrize("userblock", [0, 1024])
-def test_texts_are_found_wherever_they_are(path, libver, userblock):
-    texts = [f"text number {i} µ " + "x" * (i % 700) for i in range(300)]
-    with h5py.File(path, "w", libver=libver, userblock_size=userblock) as file:
-        for i, text in enumerate(texts):
-            file[f"{i}"] = text + "|"
-            for j in range(i % 6):
-                file[f"{i}"].attrs[f"other {j}"] = "y" * 100 + f"{j}"
-            file[f"{i}"].attrs["X-ray Line"] = text + "!"
-        file.create_dataset("chunked", data=["first"], chunks=(1,), maxshape=(None,))
-    with opened(path) as file:
-        for i, text in enumerate(texts):
-            assert dataset_text(file[f"{i}"]) == text + "|"
-            assert attribute(file[f"{i}"], "X-ray Line") == text + "!"
-        assert dataset_text(file["chunked"]) == "first"
-        assert attribute(file["0"], "none") is None
 
 
 def sample(path, name):

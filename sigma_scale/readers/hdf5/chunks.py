@@ -1,36 +1,28 @@
 """
-Parts of chunked HDF5 datasets, decompressed outside of the HDF5 library where that is possible.
+Parts of HDF5 datasets, decompressed outside of the HDF5 library where that is possible.
 
-The library lets one thread in at a time and inflates a chunk to whatever size its data lead to.
-Chunks of the common filters, shuffle and deflate, are therefore taken as they are stored and
-inflated here: in parallel, and never to more than their size [1]_.
-
-References
-----------
-.. [1] The HDF Group, "HDF5 File Format Specification", section "Data Storage - Filter Pipeline",
-   https://docs.hdfgroup.org/hdf5/develop/_f_m_t3.html
+Chunks of the usual filters are taken as they are stored, which is all that the library's lock is
+held for, and decompressed here; other datasets are read by the library.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import zlib
 from typing import TYPE_CHECKING, Any
+from zlib import error as ZlibError  # noqa: N812
 
 import numpy as np
 
 from sigma_scale.errors import FileFormatError
+from sigma_scale.readers.hdf5.filters import are_known, filters_of, most_stored, undo
+from sigma_scale.spectra import Scratch
 
 if TYPE_CHECKING:
     import h5py
     from numpy.typing import NDArray
 
-__all__ = ["read_part"]
-
-_DEFLATE = 1
-_SHUFFLE = 2
-_PIPELINES = ([_DEFLATE], [_SHUFFLE, _DEFLATE])
+__all__ = ["ChunkReader", "read_part"]
 
 
 def read_part(dataset: h5py.Dataset, index: tuple[slice, ...]) -> NDArray[Any]:
@@ -54,57 +46,134 @@ def read_part(dataset: h5py.Dataset, index: tuple[slice, ...]) -> NDArray[Any]:
     FileFormatError
         If a chunk is damaged.
     """
-    filters = _filters(dataset)
-    if dataset.chunks is None or filters not in _PIPELINES or not dataset.dtype.isnative:
-        whole: NDArray[Any] = dataset[index]
-        return whole
-    limits = [part.indices(size)[:2] for part, size in zip(index, dataset.shape, strict=True)]
-    result = np.empty([max(stop - start, 0) for start, stop in limits], dtype=dataset.dtype)
-    touched = [
-        range(start - start % chunk, stop, chunk)
-        for (start, stop), chunk in zip(limits, dataset.chunks, strict=True)
-    ]
-    for corner in itertools.product(*touched):
-        inside, target = [], []
-        for place, chunk, (start, stop) in zip(corner, dataset.chunks, limits, strict=True):
-            low, high = max(place, start), min(place + chunk, stop)
-            inside.append(slice(low - place, high - place))
-            target.append(slice(low - start, high - start))
-        result[tuple(target)] = _chunk(dataset, corner, shuffled=_SHUFFLE in filters)[tuple(inside)]
-    return result
+    return ChunkReader(dataset).read(index)
 
 
-def _filters(dataset: h5py.Dataset) -> list[int]:
-    properties = dataset.id.get_create_plist()
-    return [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
+class ChunkReader:
+    """
+    Reads parts of a dataset; the chunk that was needed in part last is kept for the next part.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Of numbers, in an open file.
+    scratch : Scratch, optional
+        Memory for the parts and chunks; a part is good until the next is read.
+    purpose : str, default: "hdf5"
+        Name of this reader's memory in the scratch.
+    stored_dtype : numpy.dtype, optional
+        Type of what is stored, if it isn't what the library makes of it: references to texts.
+    """
+
+    def __init__(
+        self,
+        dataset: h5py.Dataset,
+        scratch: Scratch | None = None,
+        *,
+        purpose: str = "hdf5",
+        stored_dtype: np.dtype[Any] | None = None,
+    ) -> None:
+        self._dataset = dataset
+        self._scratch = scratch
+        self._own = Scratch() if scratch is None else scratch
+        self._purpose = purpose
+        self._shape = dataset.shape
+        self._dtype = dataset.dtype if stored_dtype is None else stored_dtype
+        self._fill = dataset.fillvalue if stored_dtype is None else np.zeros((), stored_dtype)
+        self._chunks: tuple[int, ...] = dataset.chunks or ()
+        self._filters = filters_of(dataset) if self._chunks else ()
+        usual = bool(self._filters) and are_known(self._filters) and _is_plain(dataset)
+        self._outside = usual or stored_dtype is not None
+        self._kept: tuple[tuple[int, ...], NDArray[Any]] | None = None
+
+    def read(self, index: tuple[slice, ...]) -> NDArray[Any]:
+        """
+        Read a part of the dataset.
+
+        Raises
+        ------
+        FileFormatError
+            If a chunk is damaged.
+        """
+        if not self._outside:
+            whole: NDArray[Any] = self._dataset[index]
+            return whole
+        limits = [part.indices(size)[:2] for part, size in zip(index, self._shape, strict=True)]
+        result = self._empty([max(stop - start, 0) for start, stop in limits])
+        touched = [
+            range(start - start % chunk, stop, chunk)
+            for (start, stop), chunk in zip(limits, self._chunks, strict=True)
+        ]
+        for corner in itertools.product(*touched):
+            inside, target = [], []
+            for place, chunk, (start, stop) in zip(corner, self._chunks, limits, strict=True):
+                low, high = max(place, start), min(place + chunk, stop)
+                inside.append(slice(low - place, high - place))
+                target.append(slice(low - start, high - start))
+            part = result[tuple(target)]
+            if part.shape == self._chunks and part.flags.c_contiguous:
+                self._read_chunk(corner, part)
+            else:
+                part[...] = self._chunk(corner)[tuple(inside)]
+        return result
+
+    def _empty(self, shape: list[int]) -> NDArray[Any]:
+        if self._scratch is None:
+            return np.empty(shape, dtype=self._dtype)
+        size = math.prod(shape) * self._dtype.itemsize
+        part = self._scratch.take(f"{self._purpose}_part", size)
+        return part.view(self._dtype).reshape(shape)
+
+    def _chunk(self, corner: tuple[int, ...]) -> NDArray[Any]:
+        """Whole chunk, edge chunks with their padding."""
+        if self._kept is not None and self._kept[0] == corner:
+            return self._kept[1]
+        self._kept = None
+        size = math.prod(self._chunks) * self._dtype.itemsize
+        memory = self._own.take(f"{self._purpose}_chunk", size)
+        chunk = memory.view(self._dtype).reshape(self._chunks)
+        self._read_chunk(corner, chunk)
+        self._kept = (corner, chunk)
+        return chunk
+
+    def _read_chunk(self, corner: tuple[int, ...], target: NDArray[Any]) -> None:
+        room = self._own.take(f"{self._purpose}_stored", most_stored(target.nbytes))
+        stored = self._stored(corner, room)
+        if stored is None:
+            target[...] = self._fill
+            return
+        mask, size = stored
+        try:
+            undo(room[:size], self._filters, mask, target, self._own)
+        except (ValueError, ZlibError) as error:
+            raise FileFormatError(
+                f"{self._dataset.file.filename} is damaged: the chunk at {corner} of "
+                f"{self._dataset.name!r} can't be decompressed: {error}."
+            ) from error
+
+    def _stored(self, corner: tuple[int, ...], room: NDArray[np.uint8]) -> tuple[int, int] | None:
+        """Mask of the filters that were left out and size of a chunk; None if it is not stored."""
+        try:
+            mask, content = self._dataset.id.read_direct_chunk(corner, out=room)
+        except ValueError as error:
+            raise FileFormatError(
+                f"{self._dataset.file.filename} is damaged: the chunk at {corner} of "
+                f"{self._dataset.name!r} can't be as large as it is said to be: {error}."
+            ) from error
+        except (OSError, RuntimeError) as error:
+            # Looking a chunk up goes through all of them, so it is done where there is none.
+            if "not allocated" not in str(error):
+                info = self._dataset.id.get_chunk_info_by_coord(corner)
+                if info.byte_offset is not None:
+                    raise
+            return None
+        return int(mask), len(content)
 
 
-def _chunk(dataset: h5py.Dataset, corner: tuple[int, ...], *, shuffled: bool) -> NDArray[Any]:
-    """Whole chunk, edge chunks with their padding."""
-    info = dataset.id.get_chunk_info_by_coord(corner)
-    if info.byte_offset is None:
-        return np.full(dataset.chunks, dataset.fillvalue, dtype=dataset.dtype)
-    size = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    if info.size > size + size // 100 + 1024:  # deflate adds a few bytes to what it can't shorten
-        raise FileFormatError(
-            f"{dataset.file.filename} is damaged: the chunk at {corner} takes {info.size:,} bytes, "
-            f"more than its {size:,} bytes of counts."
-        )
-    skipped, stored = dataset.id.read_direct_chunk(corner)
-    whole: NDArray[Any]
-    if skipped:
-        whole = dataset[tuple(map(slice, corner, np.add(corner, dataset.chunks)))]
-        padding = [(0, chunk - n) for chunk, n in zip(dataset.chunks, whole.shape, strict=True)]
-        return np.pad(whole, padding)
-    inflater = zlib.decompressobj()
-    content = inflater.decompress(stored, size + 1)
-    if len(content) != size or not inflater.eof:
-        raise FileFormatError(
-            f"{dataset.file.filename} is damaged: the chunk at {corner} doesn't hold the "
-            f"{size:,} bytes that it should."
-        )
-    flat = np.frombuffer(content, dtype=np.uint8)
-    if shuffled and dataset.dtype.itemsize > 1:
-        flat = np.ascontiguousarray(flat.reshape(dataset.dtype.itemsize, -1).T).ravel()
-    whole = flat.view(dataset.dtype).reshape(dataset.chunks)
-    return whole
+def _is_plain(dataset: h5py.Dataset) -> bool:
+    """Whether numbers are stored just as NumPy has them."""
+    from h5py import h5t
+
+    if dataset.dtype.hasobject:
+        return False
+    return bool(dataset.id.get_type() == h5t.py_create(dataset.dtype))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sigma_scale.errors import SourceNotFoundError
 from sigma_scale.readers.guard import require_file
-from sigma_scale.readers.hdf5.heaps import check_heaps
-from sigma_scale.readers.hyperspy_files.tree import Tree, experiments, signal_axes
+from sigma_scale.readers.hdf5.files import check_stored, opened
+from sigma_scale.readers.hyperspy_files.tree import Tree, experiments, in_hdf5, members, signal_axes
 from sigma_scale.readers.refusing import refusing
 from sigma_scale.readers.signals import choose_eds, image_from_signals, map_layout
 from sigma_scale.readers.stored_arrays import Hdf5Source, ZarrSource, open_zarr
@@ -73,15 +73,15 @@ def _opened(path: Path, *, in_zarr: bool) -> Iterator[Any]:
     if in_zarr:
         yield open_zarr(path)
         return
-    import h5py
-
-    check_heaps(path)
-    with h5py.File(path, "r") as file:
+    with opened(path, "HyperSpy .hspy") as file:
         yield file
 
 
 def _signal(group: Any) -> Signal:
     """A signal in RosettaSciIO's terms, with the array still in the file as its data."""
-    data = group["data"]
-    metadata = Tree().read(group["metadata"]) if "metadata" in group else {}
+    found = members(group)
+    data = found["data"]
+    if in_hdf5(data):
+        check_stored(data, sparse=True, others=True)
+    metadata = Tree().read(found["metadata"]) if "metadata" in found else {}
     return {"data": data, "axes": signal_axes(group, data.ndim), "metadata": metadata}

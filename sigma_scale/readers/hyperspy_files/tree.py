@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sigma_scale.errors import FileFormatError
+from sigma_scale.readers.hdf5.files import members_of
+from sigma_scale.readers.hdf5.values import attribute_value, dataset_value, is_text
+from sigma_scale.readers.stored_arrays import refuse_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Tree", "experiments", "refuse_pickle", "signal_axes"]
+__all__ = ["Tree", "experiments", "in_hdf5", "members", "signal_axes"]
 
 _MOST_ENTRIES = 20_000
 _MOST_VALUES = 65_536
 _DEPTH = 12
-_PICKLES = ("pickle", "numcodecs.pickle")
 
 
 class Tree:
@@ -44,13 +46,14 @@ class Tree:
             If it has more entries than any metadata have.
         """
         entries: dict[str, Any] = {}
-        for key, value in group.attrs.items():
+        for key in group.attrs:
             self._count()
+            value = attribute_value(group, key) if in_hdf5(group) else group.attrs[key]
             name = key.removeprefix("_list_empty_").removeprefix("_tuple_empty_")
             entries[name] = [] if name != key else _plain(value)
-        for key in group:
+        for key, node in members(group).items():
             self._count()
-            self._add(entries, key, group[key], depth)
+            self._add(entries, key, node, depth)
         return entries
 
     def _add(self, entries: dict[str, Any], key: str, node: Any, depth: int) -> None:
@@ -76,12 +79,24 @@ def experiments(root: Any) -> Iterator[tuple[str, Any]]:
     FileFormatError
         If it is not a file of HyperSpy.
     """
-    if "Experiments" not in root or hasattr(root["Experiments"], "dtype"):
+    group = members(root).get("Experiments")
+    if group is None or hasattr(group, "dtype"):
         raise FileFormatError("There is no group 'Experiments', which every file of HyperSpy has.")
-    group = root["Experiments"]
-    for name in group:
-        if not hasattr(group[name], "dtype") and "data" in group[name]:
-            yield name, group[name]
+    for name, signal in members(group).items():
+        if not hasattr(signal, "dtype") and "data" in members(signal):
+            yield name, signal
+
+
+def members(group: Any) -> dict[str, Any]:
+    """Groups and arrays in a group itself; links of HDF5 to elsewhere are passed over."""
+    return members_of(group) if in_hdf5(group) else dict(group.members())
+
+
+def in_hdf5(node: Any) -> bool:
+    """Whether a node is of an HDF5 file."""
+    import h5py
+
+    return isinstance(node, h5py.HLObject)
 
 
 def signal_axes(group: Any, ndim: int) -> list[dict[str, Any]]:
@@ -94,37 +109,13 @@ def signal_axes(group: Any, ndim: int) -> list[dict[str, Any]]:
         If there is not one for each.
     """
     names = [f"axis-{i}" for i in range(ndim)]
-    holder = group
-    if ndim and names[0] not in group and f"_list_{ndim}_axes" in group:
-        holder = group[f"_list_{ndim}_axes"]
+    holder = members(group)
+    if ndim and names[0] not in holder and f"_list_{ndim}_axes" in holder:
+        holder = members(holder[f"_list_{ndim}_axes"])
         names = sorted(holder)
     if len(names) != ndim or any(name not in holder for name in names):
         raise FileFormatError(f"The data have {ndim} dimensions, but there are not as many axes.")
     return [Tree().read(holder[name]) for name in names]
-
-
-def refuse_pickle(array: Any) -> None:
-    """
-    Refuse a zarr array that is stored as pickled objects, which can run any program.
-
-    Raises
-    ------
-    FileFormatError
-        If it is.
-    """
-    metadata = getattr(array, "metadata", None)
-    if metadata is None:  # of HDF5, which has no such filter
-        return
-    stages = [*(getattr(metadata, "filters", None) or ()), getattr(metadata, "compressor", None)]
-    stages += list(getattr(metadata, "codecs", None) or ())
-    names = {
-        str(getattr(stage, "codec_id", "") or getattr(stage, "codec_name", "")) for stage in stages
-    }
-    if names.intersection(_PICKLES):
-        raise FileFormatError(
-            f"The array {array.path!r} is stored as pickled objects, which are never read: they "
-            "could run any program. Save its numbers as a plain array."
-        )
 
 
 def _is_plain(node: Any) -> bool:
@@ -132,16 +123,13 @@ def _is_plain(node: Any) -> bool:
     refuse_pickle(node)
     if node.dtype.kind in "iufbSUT":
         return True
-    if hasattr(node, "asstr"):
-        import h5py
-
-        return h5py.check_string_dtype(node.dtype) is not None
+    if in_hdf5(node):
+        return is_text(node.dtype)
     return bool(node.dtype.kind == "O")  # strings of any length in zarr
 
 
 def _values(node: Any) -> Any:
-    is_text = hasattr(node, "asstr") and node.dtype.kind == "O"
-    values = np.asarray(node.asstr()[()] if is_text else node[()])
+    values = np.asarray(dataset_value(node) if in_hdf5(node) else node[()])
     return [_plain(value) for value in values.tolist()] if values.ndim == 1 else values
 
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from sigma_scale.compute import check_memory
 from sigma_scale.errors import FileFormatError
 from sigma_scale.readers.guard import require_file
-from sigma_scale.readers.oxford.hdf5 import FORMAT, dataset_at, opened
+from sigma_scale.readers.hdf5.files import dataset_at, opened
+from sigma_scale.readers.oxford.header import FORMAT
 from sigma_scale.readers.oxford.images import images_of, total_time
 from sigma_scale.readers.oxford.lines import elements_and_lines
 from sigma_scale.readers.oxford.source import OxfordSource, chunk_shape_for, summed_type
@@ -102,7 +103,7 @@ def _source(
 ) -> tuple[OxfordSource, EnergyAxis]:
     stored, chunks, axes = [], [], []
     for detector in detectors:
-        with opened(path) as file:
+        with opened(path, FORMAT) as file:
             dataset = dataset_at(file, detector.spectra, sparse=True)
             shape, dtype = dataset.shape, dataset.dtype
             chunk = dataset.chunks or (1, shape[-1] if shape else 1)

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from sigma_scale.errors import EmptyMapError, FileFormatError, ParameterError
-from sigma_scale.readers.oxford.hdf5 import groups_in, names_in, small_values
+from sigma_scale.readers.hdf5.files import groups_in, members_of
+from sigma_scale.readers.hdf5.values import small_values
 from sigma_scale.spectra import EnergyAxis, MapMetadata, SourceFile
 from sigma_scale.spectra.metadata import DEFAULT_RESOLUTION_EV
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     import h5py
     from numpy.typing import NDArray
 
-__all__ = ["Header"]
+__all__ = ["FORMAT", "Header"]
+
+FORMAT = "Oxford .h5oina"
 
 _MOST_CELLS = 2**31 - 1
 _LARGEST_STROBE_EV = 200.0
@@ -209,8 +212,7 @@ def _entries(group: h5py.Group) -> dict[str, NDArray[Any] | str]:
     import h5py
 
     found = {}
-    for name in names_in(group):
-        item = group[name]
+    for name, item in members_of(group).items():
         if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
             continue
         value = small_values(item)

@@ -11,7 +11,9 @@ import numpy as np
 
 from sigma_scale.errors import FileFormatError
 from sigma_scale.readers.hdf5.chunks import read_part
-from sigma_scale.readers.oxford.hdf5 import attribute, dataset_at, opened
+from sigma_scale.readers.hdf5.files import dataset_at, opened
+from sigma_scale.readers.hdf5.values import attribute
+from sigma_scale.readers.oxford.header import FORMAT
 from sigma_scale.readers.signals import unused_name
 from sigma_scale.spectra.image import NAVIGATION
 
@@ -62,7 +64,7 @@ class _Flat:
     def __getitem__(self, part: tuple[slice, slice]) -> NDArray[Any]:
         start, stop, _ = part[0].indices(self.shape[0])
         width = self.shape[1]
-        with opened(self.path) as file:
+        with opened(self.path, FORMAT) as file:
             dataset = dataset_at(file, self.name)
             others = tuple(slice(0, size) for size in dataset.shape[1:])
             values = read_part(dataset, (slice(start * width, stop * width), *others))
@@ -100,7 +102,7 @@ def flat_image(
     """
     import xarray as xr
 
-    with opened(path) as file:
+    with opened(path, FORMAT) as file:
         dataset = dataset_at(file, name)
         if dataset.dtype.kind not in "biuf":
             raise FileFormatError(f"{path}: {name!r} holds {dataset.dtype}, not numbers.")
@@ -207,7 +209,7 @@ def _electron_images(
 
 
 def _fits(path: Path, place: str, shape: tuple[int, int]) -> bool:
-    with opened(path) as file:
+    with opened(path, FORMAT) as file:
         return bool(dataset_at(file, place).size == math.prod(shape))
 
 

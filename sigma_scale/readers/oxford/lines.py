@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sigma_scale.errors import UnknownLineError
-from sigma_scale.readers.oxford.hdf5 import attribute, dataset_at, opened
+from sigma_scale.readers.hdf5.files import dataset_at, opened
+from sigma_scale.readers.hdf5.values import attribute
+from sigma_scale.readers.oxford.header import FORMAT
 from sigma_scale.xray import table
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ def _known_line(element: str, line: str) -> str | None:
 def names_of(path: Path, detector: Detector, kind: str) -> dict[str, MapName]:
     """Names of the maps of a group by their datasets' names."""
     names = {}
-    with opened(path) as file:
+    with opened(path, FORMAT) as file:
         for own in detector.maps[kind]:
             dataset = dataset_at(file, f"{detector.place}/Data/{kind}/{own}")
             number, line = attribute(dataset, "Atomic Number"), attribute(dataset, "X-ray Line")

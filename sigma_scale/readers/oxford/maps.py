@@ -8,7 +8,7 @@ import numpy as np
 
 from sigma_scale.errors import FileFormatError
 from sigma_scale.readers.guard import require_file
-from sigma_scale.readers.oxford.hdf5 import FORMAT
+from sigma_scale.readers.oxford.header import FORMAT
 from sigma_scale.readers.oxford.images import flat_image, images_of, total_time
 from sigma_scale.readers.oxford.lines import in_order, names_of
 from sigma_scale.readers.oxford.structure import (

@@ -10,9 +10,10 @@ import numpy as np
 
 from sigma_scale.errors import FileFormatError, ParameterError
 from sigma_scale.readers.dense import DenseSource, as_counts, counts_type
-from sigma_scale.readers.hdf5.chunks import read_part
-from sigma_scale.readers.oxford.hdf5 import dataset_at, opened
-from sigma_scale.spectra import EventBlock
+from sigma_scale.readers.hdf5.chunks import ChunkReader
+from sigma_scale.readers.hdf5.files import dataset_at, opened
+from sigma_scale.readers.oxford.header import FORMAT
+from sigma_scale.spectra import EventBlock, Scratch
 from sigma_scale.spectra.source import CHUNK_PIXELS
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     import h5py
     from numpy.typing import NDArray
-
-    from sigma_scale.spectra import Scratch
 
 __all__ = ["OxfordSource", "chunk_shape_for", "summed_type"]
 
@@ -48,7 +47,7 @@ class OxfordSource(DenseSource):
     datasets: tuple[str, ...] = ()
     stored_chunk: tuple[int, int] = (1, 1)
 
-    def read_block(self, row: int, column: int, scratch: Scratch | None = None) -> EventBlock:  # noqa: ARG002
+    def read_block(self, row: int, column: int, scratch: Scratch | None = None) -> EventBlock:
         """
         Read the events of a block.
 
@@ -61,8 +60,8 @@ class OxfordSource(DenseSource):
         top, left = row * height, column * width
         bottom = min(top + height, self.shape[0])
         right = min(left + width, self.shape[1])
-        with opened(self.path, chunk_cache=self._cache()) as file:
-            spectra = [self._checked(file, name) for name in self.datasets]
+        with opened(self.path, FORMAT) as file:
+            spectra = self._readers(file, scratch or Scratch())
             pixels = [
                 self._pixel_events(spectra, piece)
                 for run in self._runs(slice(top, bottom), slice(left, right))
@@ -74,8 +73,8 @@ class OxfordSource(DenseSource):
 
     def read_rows(self, rows: slice, columns: slice) -> NDArray[Any]:
         """Dense counts of a part of the map, summed over the detectors."""
-        with opened(self.path, chunk_cache=self._cache()) as file:
-            spectra = [self._checked(file, name) for name in self.datasets]
+        with opened(self.path, FORMAT) as file:
+            spectra = self._readers(file)
             every = slice(0, self.shape[2])
             runs = [self._dense(spectra, run, every) for run in self._runs(rows, columns)]
         shape = (rows.stop - rows.start, columns.stop - columns.start, self.shape[2])
@@ -103,22 +102,23 @@ class OxfordSource(DenseSource):
             yield slice(start, stop)
             start = stop
 
-    def _cache(self) -> int:
-        """Memory for a chunk that is read in several steps; HDF5 holds it whole in any case."""
-        return max(self.chunk_bytes + 2**16, 2**20)
-
     @property
     def chunk_bytes(self) -> int:
         """Size of a decompressed chunk of the file."""
         return math.prod(self.stored_chunk) * self.stored_dtype.itemsize
 
-    def _checked(self, file: h5py.File, name: str) -> h5py.Dataset:
-        dataset = dataset_at(file, name, sparse=True)
-        if dataset.shape != (self.shape[0] * self.shape[1], self.shape[2]):
-            raise FileFormatError(f"{self.path} has changed since it was opened. Open it again.")
-        return dataset
+    def _readers(self, file: h5py.File, scratch: Scratch | None = None) -> list[ChunkReader]:
+        readers = []
+        for i, name in enumerate(self.datasets):
+            dataset = dataset_at(file, name, sparse=True)
+            if dataset.shape != (self.shape[0] * self.shape[1], self.shape[2]):
+                raise FileFormatError(
+                    f"{self.path} has changed since it was opened. Open it again."
+                )
+            readers.append(ChunkReader(dataset, scratch, purpose=f"hdf5_{i}"))
+        return readers
 
-    def _pixel_events(self, spectra: Sequence[h5py.Dataset], pixels: slice) -> EventBlock:
+    def _pixel_events(self, spectra: Sequence[ChunkReader], pixels: slice) -> EventBlock:
         """Events of a run of pixels, as a block one pixel wide."""
         n_channels = self.shape[2]
         piece_bytes = (pixels.stop - pixels.start) * n_channels * self.stored_dtype.itemsize
@@ -131,13 +131,13 @@ class OxfordSource(DenseSource):
         return parts[0] if len(parts) == 1 else _side_by_side(parts, n_channels)
 
     def _dense(
-        self, spectra: Sequence[h5py.Dataset], pixels: slice, channels: slice
+        self, spectra: Sequence[ChunkReader], pixels: slice, channels: slice
     ) -> NDArray[Any]:
         """Counts of a run of pixels, shape (pixels, 1, channels), summed over the detectors."""
         try:
             parts = [
-                as_counts(read_part(dataset, (pixels, channels))[:, None], self.dtype)
-                for dataset in spectra
+                as_counts(reader.read((pixels, channels))[:, None], self.dtype)
+                for reader in spectra
             ]
             if len(parts) == 1:
                 return parts[0]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sigma_scale.errors import FileFormatError, NoSpectraError, ParameterError
-from sigma_scale.readers.oxford.hdf5 import groups_in, names_in, opened
-from sigma_scale.readers.oxford.header import Header
+from sigma_scale.readers.hdf5.files import groups_in, names_in, opened
+from sigma_scale.readers.oxford.header import FORMAT, Header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,7 +110,7 @@ def slices_of(path: Path) -> tuple[Slice, ...]:
     FileFormatError
         If it is no HDF5 file or has no slices.
     """
-    with opened(path) as file:
+    with opened(path, FORMAT) as file:
         groups = groups_in(file)
         numbers = sorted(int(name) for name in groups if re.fullmatch(r"[0-9]{1,9}", name))
         found = {int(name): group for name, group in groups.items() if name.isdecimal()}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sigma_scale.readers.hdf5.heaps import check_attributes, check_heaps
+from sigma_scale.readers.hdf5.texts import dataset_texts
+from sigma_scale.readers.hdf5.values import is_text
 from sigma_scale.readers.signals import choose_eds, image_from_signals, load
 from sigma_scale.readers.velox.structure import check_stored, open_file
 
@@ -42,8 +45,13 @@ def _check_all(path: Path) -> None:
     import h5py
 
     def check(name: str, node: Any) -> None:  # noqa: ARG001
+        check_attributes(node.file, [node])
         if isinstance(node, h5py.Dataset):
             check_stored(node)
+            if is_text(node.dtype) and node.dtype.kind == "O":
+                dataset_texts(node)
 
+    check_heaps(path)
     with open_file(path) as file:
+        check_attributes(file, [file])
         file.visititems(check)

@@ -10,6 +10,7 @@ import numpy as np
 
 from sigma_scale.errors import FileFormatError
 from sigma_scale.readers.guard import decoding
+from sigma_scale.readers.hdf5.chunks import ChunkReader
 from sigma_scale.readers.signals import unused_name
 from sigma_scale.readers.velox.metadata import detector, detector_name, get, pixel_size
 from sigma_scale.readers.velox.structure import (
@@ -118,8 +119,9 @@ class StoredImage:
         """Sum of the frames, one frame at a time: each is usually stored by itself."""
         total: NDArray[Any] | None = None
         rows, columns = key if isinstance(key, tuple) and len(key) == self.ndim else (key, ...)
+        reader = ChunkReader(data)
         for frame in range(*self.frames):
-            part = data[rows, :, frame]
+            part = reader.read((rows, slice(None), slice(frame, frame + 1)))[..., 0]
             if self.member is not None:
                 part = part[self.member]
             part = part[..., columns].astype(self.dtype, copy=False)

@@ -12,6 +12,8 @@ import numpy as np
 
 from sigma_scale.errors import FileFormatError
 from sigma_scale.readers.guard import decoding
+from sigma_scale.readers.hdf5.chunks import ChunkReader
+from sigma_scale.readers.hdf5.filters import filters_of
 from sigma_scale.readers.velox.kernels import (
     SEPARATOR,
     collect_events,
@@ -199,12 +201,20 @@ class _Words:
     def __init__(self, stream: h5py.Dataset) -> None:
         self._stream = stream
         self._space = stream.id.get_space()
+        # The library would inflate a damaged chunk to any size.
+        self._packed = ChunkReader(stream) if filters_of(stream) else None
 
     def read_into(self, start: int, words: NDArray[np.uint16]) -> None:
         """Fill ``words`` from number ``start`` on."""
         from h5py import h5s
 
         if words.size == 0:
+            return
+        if self._packed is not None:
+            part = self._packed.read(
+                (slice(start, start + words.size), slice(None))[: self._stream.ndim]
+            )
+            words[...] = part.reshape(-1)
             return
         others = (1,) * (self._stream.ndim - 1)
         count = (words.size, *others)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sigma_scale.errors import FileFormatError
-from sigma_scale.readers.velox.heap import text_in_heap
+from sigma_scale.readers.hdf5 import files
+from sigma_scale.readers.hdf5.filters import filters_of
+from sigma_scale.readers.hdf5.texts import dataset_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import h5py
@@ -38,21 +39,14 @@ __all__ = [
 
 FORMAT = "Velox .emd"
 
-# zlib packs at most 1,032 bytes into one; no filter of HDF5 packs better on its own.
-_MOST_COMPRESSED = 1100
-_SMALL = 2**20
 _CHUNK_CACHE_BYTES = 32 * 2**20
 _LARGEST_PACKED_CHUNK = _CHUNK_CACHE_BYTES
 _LONGEST_JSON = 16 * 2**20
 
 
-@contextmanager
-def open_file(path: Path) -> Iterator[h5py.File]:
+def open_file(path: Path) -> AbstractContextManager[h5py.File]:
     """Open a file for reading, with room for the large chunks that some programs write."""
-    import h5py
-
-    with h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE_BYTES, locking="best-effort") as file:
-        yield file
+    return files.opened(path, FORMAT, chunk_cache=_CHUNK_CACHE_BYTES)
 
 
 def is_velox(file: h5py.File) -> bool:
@@ -74,7 +68,7 @@ def group(parent: h5py.Group, path: str) -> h5py.Group | None:
     """
     import h5py
 
-    found = _member(parent, path)
+    found = files.find(parent, path)
     return found if isinstance(found, h5py.Group) else None
 
 
@@ -89,28 +83,11 @@ def dataset(parent: h5py.Group, path: str) -> h5py.Dataset | None:
     """
     import h5py
 
-    found = _member(parent, path)
+    found = files.find(parent, path)
     if not isinstance(found, h5py.Dataset):
         return None
     check_stored(found)
     return found
-
-
-def _member(parent: h5py.Group, path: str) -> Any:
-    import h5py
-
-    node: Any = parent
-    for name in path.strip("/").split("/"):
-        if not isinstance(node, h5py.Group) or name not in node:
-            return None
-        link = node.get(name, getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            raise FileFormatError(
-                f"{parent.file.filename}: {node.name}/{name} is a link to elsewhere, which is not "
-                "followed. Copy the data into the file (h5repack or h5copy do it)."
-            )
-        node = node[name]
-    return node
 
 
 def check_stored(data: h5py.Dataset) -> None:
@@ -123,25 +100,14 @@ def check_stored(data: h5py.Dataset) -> None:
         If it doesn't, if the data are in other files, or if a packed chunk is too large to be
         unpacked in bounded memory.
     """
-    where = f"{data.file.filename}: {data.name}"
-    if data.is_virtual or data.external:
-        raise FileFormatError(f"{where} keeps its data in other files, which are not followed.")
-    claimed = math.prod(data.shape or (0,)) * data.dtype.itemsize
-    stored = data.id.get_storage_size()
-    file_size = data.file.id.get_filesize()
-    packed = data.id.get_create_plist().get_nfilters() > 0
-    most = _SMALL + _MOST_COMPRESSED * stored if packed else stored
-    if claimed > most or stored > file_size + _SMALL:
-        raise FileFormatError(
-            f"{where} claims {claimed:,} bytes, but {stored:,} are stored in a file of "
-            f"{file_size:,}: it is damaged or was not written to its end."
-        )
-    if packed and data.chunks is not None:
+    files.check_stored(data)
+    if data.chunks is not None and filters_of(data):
         chunk = math.prod(data.chunks) * data.dtype.itemsize
         if chunk > _LARGEST_PACKED_CHUNK:
             raise FileFormatError(
-                f"{where} is compressed in pieces of {chunk:,} bytes, too large to be read again "
-                "and again. Write it in smaller ones, with h5repack for example."
+                f"{data.file.filename}: {data.name} is compressed in pieces of {chunk:,} bytes, "
+                "too large to be read again and again. Write it in smaller ones, with h5repack "
+                "for example."
             )
 
 
@@ -165,7 +131,10 @@ def json_text(data: h5py.Dataset) -> dict[str, Any]:
     kind = h5py.check_string_dtype(data.dtype)
     if data.shape not in ((), (1,)) or kind is None:
         raise ValueError(f"{data.name} is not a text")
-    text = text_in_heap(data) if kind.length is None else data[()].tobytes()
+    texts = dataset_texts(data) if kind.length is None else [data[()].tobytes()]
+    if texts is None:
+        raise ValueError(f"{data.name} is stored in a way that this reader doesn't know")
+    text = texts[0]
     return _json_object(text.rstrip(b"\0"), str(data.name))
 
 

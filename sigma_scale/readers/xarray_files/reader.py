@@ -17,8 +17,8 @@ from sigma_scale.errors import (
 )
 from sigma_scale.files import size_of
 from sigma_scale.readers.guard import check_plausible
-from sigma_scale.readers.hdf5.heaps import check_heaps
-from sigma_scale.readers.hyperspy_files.tree import refuse_pickle
+from sigma_scale.readers.hdf5.files import check_stored, find, opened
+from sigma_scale.readers.hdf5.heaps import check_attributes, check_heaps
 from sigma_scale.readers.refusing import refusing
 from sigma_scale.readers.signals import load_image, unused_name
 from sigma_scale.readers.stored_arrays import (
@@ -29,6 +29,7 @@ from sigma_scale.readers.stored_arrays import (
     ZarrSource,
     open_netcdf3,
     open_zarr,
+    refuse_pickle,
 )
 from sigma_scale.readers.xarray_files.axes import (
     energy_axis,
@@ -148,8 +149,12 @@ def _opened(
         import h5py
 
         check_heaps(path)
-        with h5py.File(path, "r") as file:
-            arrays = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        with opened(path, "NetCDF") as file:
+            found = {name: find(file, name) for name in file}
+            check_attributes(file, [file, *found.values()])
+            arrays = {name: item for name, item in found.items() if isinstance(item, h5py.Dataset)}
+            for array in arrays.values():
+                check_stored(array, sparse=True, others=True)
             _check_arrays(path, arrays)
             with xr.open_dataset(path, engine="h5netcdf", **options) as dataset:
                 yield dataset, arrays
@@ -197,7 +202,9 @@ def _choose(
         if dim is not None and dataset[name].dtype.kind in "iufb" and dataset[name].ndim <= 3  # noqa: PLR2004
     ]
     if not maps:
-        listing = "; ".join(f"{n} {dict(a.sizes)}" for n, a in dataset.data_vars.items())
+        listing = "; ".join(
+            f"{n} {dict(a.sizes)}" for n, a in sorted(dataset.data_vars.items(), key=str)
+        )
         raise NoSpectraError(
             f"{path} has no variable with an energy dimension. It holds: {listing or 'nothing'}. "
             "Name the variable and the dimension: variable='...', energy='...'."
