@@ -1,0 +1,180 @@
+"""Pixels that a user selects, and how a selection is written down."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sigma_scale.errors import EmptyMapError, ParameterError, ShapeMismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["as_mask", "decode_mask", "encode_mask", "inside_polygon"]
+
+_ENCODING = "bits+zlib+base64"
+_FEWEST_CORNERS = 3
+
+
+def as_mask(selection: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """
+    Bring a selection of pixels into a flat mask.
+
+    Parameters
+    ----------
+    selection : array-like
+        A mask, bool, of shape (y, x) or (y * x,); or numbers of pixels in row-major order.
+    shape : tuple of int
+        Rows and columns of the map.
+
+    Returns
+    -------
+    numpy.ndarray, shape (y * x,), bool
+
+    Raises
+    ------
+    ShapeMismatchError
+        If a mask is of another shape than the map.
+    ParameterError
+        If the numbers are not those of pixels, or the selection is neither bool nor integer.
+    EmptyMapError
+        If no pixel is selected.
+    """
+    values = np.asarray(selection)
+    n_pixels = shape[0] * shape[1]
+    if values.dtype == np.bool_:
+        if values.shape not in {tuple(shape), (n_pixels,)}:
+            raise ShapeMismatchError(
+                f"The mask has the shape {values.shape}, the map {tuple(shape)}."
+            )
+        mask = values.reshape(n_pixels)
+    elif values.size == 0:
+        raise EmptyMapError("The selection has no pixels. Select at least one.")
+    elif values.dtype.kind in "iu" and values.ndim == 1:
+        if values.min() < 0 or values.max() >= n_pixels:
+            raise ParameterError(
+                f"Numbers of pixels go from 0 to {n_pixels - 1}, the selection goes from "
+                f"{values.min()} to {values.max()}."
+            )
+        mask = np.zeros(n_pixels, dtype=np.bool_)
+        mask[values] = True
+    else:
+        raise ParameterError(
+            "Select pixels by a mask of the map (bool) or a list of their numbers (integers), not "
+            f"{values.dtype} of shape {values.shape}."
+        )
+    if not mask.any():
+        raise EmptyMapError("The selection has no pixels. Select at least one.")
+    return mask
+
+
+def inside_polygon(rows: NDArray[Any], corners: ArrayLike) -> NDArray[np.bool_]:
+    """
+    Find the pixels whose first two latent coordinates lie inside a polygon.
+
+    Parameters
+    ----------
+    rows : array, shape (n, component)
+        Latent coordinates; pixels with NaN lie nowhere.
+    corners : array-like, shape (corner, 2)
+        Corners in order; the last is joined to the first.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,), bool
+
+    Raises
+    ------
+    ParameterError
+        If there are fewer than three corners, they are not pairs of finite numbers, or the
+        latent space has only one component.
+    EmptyMapError
+        If no pixel lies inside.
+    """
+    from matplotlib.path import Path
+
+    try:
+        points = np.asarray(corners, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"The corners of a polygon are pairs of numbers: {error}") from error
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < _FEWEST_CORNERS:  # noqa: PLR2004
+        raise ParameterError(
+            f"A polygon has at least three corners, each a pair of numbers; got {points.shape}."
+        )
+    if not np.isfinite(points).all():
+        raise ParameterError("The corners of a polygon must be finite.")
+    if rows.shape[1] < 2:  # noqa: PLR2004
+        raise ParameterError("A polygon needs a latent space of at least two components.")
+    plane = rows[:, :2]
+    near = ((plane >= points.min(axis=0)) & (plane <= points.max(axis=0))).all(axis=1)
+    inside = np.zeros(len(rows), dtype=np.bool_)
+    inside[near] = Path(points).contains_points(plane[near])
+    if not inside.any():
+        raise EmptyMapError("No pixel lies inside the polygon.")
+    return inside
+
+
+def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """
+    Write a mask down as plain values: its bits, compressed, as text.
+
+    Parameters
+    ----------
+    mask : array, shape (n,), bool
+        Pixels.
+
+    Returns
+    -------
+    dict
+        ``encoding``, ``size`` and ``data``.
+    """
+    packed = zlib.compress(np.packbits(mask).tobytes(), level=1)
+    return {
+        "encoding": _ENCODING,
+        "size": int(mask.size),
+        "data": base64.b64encode(packed).decode("ascii"),
+    }
+
+
+def decode_mask(written: Mapping[str, Any], n_pixels: int) -> NDArray[np.bool_]:
+    """
+    Read a mask from what :func:`encode_mask` wrote.
+
+    Parameters
+    ----------
+    written : mapping
+        What it wrote.
+    n_pixels : int
+        Pixels of the map.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_pixels,), bool
+
+    Raises
+    ------
+    ParameterError
+        If it is not such a mask, or is one of another map.
+    """
+    if written.get("encoding") != _ENCODING or not isinstance(written.get("data"), str):
+        raise ParameterError(f"Pixels are written as {_ENCODING}, not {written.get('encoding')!r}.")
+    if written.get("size") != n_pixels:
+        raise ShapeMismatchError(
+            f"The selection is of a map of {written.get('size')} pixels, this one has {n_pixels}."
+        )
+    n_bytes = -(-n_pixels // 8)
+    try:
+        packed = base64.b64decode(written["data"], validate=True)
+        # One byte more than expected is enough to see that there is too much.
+        content = zlib.decompressobj().decompress(packed, n_bytes + 1)
+    except (binascii.Error, zlib.error, ValueError) as error:
+        raise ParameterError(f"A selection of pixels is damaged: {error}") from error
+    if len(content) != n_bytes:
+        raise ParameterError(f"A selection has {len(content)} bytes instead of {n_bytes}.")
+    return np.unpackbits(np.frombuffer(content, np.uint8), count=n_pixels).astype(np.bool_)
