@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sigma_scale._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from sigma_scale import gui
     from sigma_scale.calibration import calibrate, fit_calibration, set_calibration
     from sigma_scale.clustering import HDBSCAN, GaussianMixture, cluster_latent
     from sigma_scale.config import options
@@ -24,14 +25,30 @@ if TYPE_CHECKING:
         softmax,
         zscore,
     )
-    from sigma_scale.latent import UMAP, embed
+    from sigma_scale.latent import (
+        UMAP,
+        AutoEncoder,
+        VariationalAutoEncoder,
+        embed,
+        same_seeds,
+    )
     from sigma_scale.phases import element_summary, phase_spectra, proportions, unmix
     from sigma_scale.preprocess import normalise, rebin, remove_first_peak
     from sigma_scale.readers import read, read_element_maps
     from sigma_scale.spectra import ElementMaps, EnergyAxis, MapMetadata, SpectrumImage
     from sigma_scale.store import open_map, verify_map, write_map
     from sigma_scale.synthetic import synthetic_map
-    from sigma_scale.workflow import RunSettings, map_phases, run_job
+    from sigma_scale.workflow import (
+        Experiment,
+        ImageDataset,
+        PixelSegmenter,
+        RunSettings,
+        SEMDataset,
+        TEMDataset,
+        map_phases,
+        norm,
+        run_job,
+    )
     from sigma_scale.xray import suggest_lines
 
 __version__ = "0.1.0"
@@ -39,12 +56,19 @@ __version__ = "0.1.0"
 __all__ = [
     "HDBSCAN",
     "UMAP",
+    "AutoEncoder",
     "ElementMaps",
     "EnergyAxis",
+    "Experiment",
     "GaussianMixture",
+    "ImageDataset",
     "MapMetadata",
+    "PixelSegmenter",
     "RunSettings",
+    "SEMDataset",
     "SpectrumImage",
+    "TEMDataset",
+    "VariationalAutoEncoder",
     "__version__",
     "calibrate",
     "cluster_latent",
@@ -53,9 +77,11 @@ __all__ = [
     "export_counts",
     "feature_pass",
     "fit_calibration",
+    "gui",
     "line_intensity",
     "map_phases",
     "neighbour_averaging",
+    "norm",
     "normalise",
     "open_map",
     "options",
@@ -66,6 +92,7 @@ __all__ = [
     "rebin",
     "remove_first_peak",
     "run_job",
+    "same_seeds",
     "set_calibration",
     "softmax",
     "suggest_lines",
@@ -81,12 +108,19 @@ __getattr__, __dir__, _ = lazy_exports(
     {
         "HDBSCAN": "clustering",
         "UMAP": "latent",
+        "AutoEncoder": "latent",
         "ElementMaps": "spectra",
         "EnergyAxis": "spectra",
+        "Experiment": "workflow",
         "GaussianMixture": "clustering",
+        "ImageDataset": "workflow",
         "MapMetadata": "spectra",
+        "PixelSegmenter": "workflow",
         "RunSettings": "workflow",
+        "SEMDataset": "workflow",
         "SpectrumImage": "spectra",
+        "TEMDataset": "workflow",
+        "VariationalAutoEncoder": "latent",
         "calibrate": "calibration",
         "cluster_latent": "clustering",
         "element_summary": "phases",
@@ -97,6 +131,7 @@ __getattr__, __dir__, _ = lazy_exports(
         "line_intensity": "features",
         "map_phases": "workflow",
         "neighbour_averaging": "features",
+        "norm": "workflow",
         "normalise": "preprocess",
         "open_map": "store",
         "options": "config",
@@ -107,6 +142,7 @@ __getattr__, __dir__, _ = lazy_exports(
         "rebin": "preprocess",
         "remove_first_peak": "preprocess",
         "run_job": "workflow",
+        "same_seeds": "latent",
         "set_calibration": "calibration",
         "softmax": "features",
         "suggest_lines": "xray",
@@ -116,4 +152,5 @@ __getattr__, __dir__, _ = lazy_exports(
         "write_map": "store",
         "zscore": "features",
     },
+    submodules={"gui"},
 )

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import lazy_loader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 __all__ = ["lazy_exports"]
 
 
 def lazy_exports(
-    package: str, exports: Mapping[str, str]
+    package: str, exports: Mapping[str, str], submodules: Collection[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """
     Make the ``__getattr__``, ``__dir__`` and ``__all__`` of a package with lazy names.
@@ -25,6 +25,8 @@ def lazy_exports(
         ``__name__`` of the package.
     exports : mapping of str to str
         Public name to the submodule that defines it, such as ``{"UMAP": "umap"}``.
+    submodules : collection of str
+        Submodules that are public as modules.
 
     Returns
     -------
@@ -34,5 +36,5 @@ def lazy_exports(
     by_module: defaultdict[str, list[str]] = defaultdict(list)
     for name, module in exports.items():
         by_module[module.removeprefix(".")].append(name)
-    getter, lister, names = lazy_loader.attach(package, submod_attrs=dict(by_module))
+    getter, lister, names = lazy_loader.attach(package, submodules, dict(by_module))
     return getter, lister, names

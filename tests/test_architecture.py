@@ -39,6 +39,7 @@ ROOMS = [
     "phases",
     "plot",
     "workflow",
+    "gui",
     "cli",
 ]
 """In the order in which data passes: a room may import from those above it."""

@@ -15,6 +15,7 @@ from sigma_scale._lazy import lazy_exports
 if TYPE_CHECKING:
     from sigma_scale.plot.figures import save_figure
     from sigma_scale.plot.latent import plot_latent
+    from sigma_scale.plot.losses import plot_losses
     from sigma_scale.plot.maps import plot_element_maps, plot_image
     from sigma_scale.plot.palette import NOISE_COLOUR, phase_colours
     from sigma_scale.plot.phase_map import plot_phase_map
@@ -39,6 +40,7 @@ __all__ = [
     "plot_element_maps",
     "plot_image",
     "plot_latent",
+    "plot_losses",
     "plot_phase_map",
     "plot_phase_spectra",
     "plot_sum_spectrum",
@@ -60,6 +62,7 @@ __getattr__, __dir__, _ = lazy_exports(
         "plot_element_maps": "maps",
         "plot_image": "maps",
         "plot_latent": "latent",
+        "plot_losses": "losses",
         "plot_phase_map": "phase_map",
         "plot_phase_spectra": "spectra",
         "plot_sum_spectrum": "spectra",

@@ -1,4 +1,4 @@
-"""What users hold: the settings and the main job, from a map to its phases."""
+"""What users hold: datasets, experiments and segmenters of the tutorial, and the main job."""
 
 from __future__ import annotations
 
@@ -7,21 +7,45 @@ from typing import TYPE_CHECKING
 from sigma_scale._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from sigma_scale.workflow import norm
+    from sigma_scale.workflow.datasets import SEMDataset, TEMDataset
+    from sigma_scale.workflow.experiment import Experiment
+    from sigma_scale.workflow.image_dataset import ImageDataset
     from sigma_scale.workflow.job import run_demo, run_job
     from sigma_scale.workflow.outputs import OutputFolder
     from sigma_scale.workflow.pipeline import PhaseMapping, map_phases
+    from sigma_scale.workflow.segmenter import PixelSegmenter
     from sigma_scale.workflow.settings import RunSettings
 
-__all__ = ["OutputFolder", "PhaseMapping", "RunSettings", "map_phases", "run_demo", "run_job"]
+__all__ = [
+    "Experiment",
+    "ImageDataset",
+    "OutputFolder",
+    "PhaseMapping",
+    "PixelSegmenter",
+    "RunSettings",
+    "SEMDataset",
+    "TEMDataset",
+    "map_phases",
+    "norm",
+    "run_demo",
+    "run_job",
+]
 
 __getattr__, __dir__, _ = lazy_exports(
     __name__,
     {
+        "Experiment": "experiment",
+        "ImageDataset": "image_dataset",
         "OutputFolder": "outputs",
         "PhaseMapping": "pipeline",
+        "PixelSegmenter": "segmenter",
         "RunSettings": "settings",
+        "SEMDataset": "datasets",
+        "TEMDataset": "datasets",
         "map_phases": "pipeline",
         "run_demo": "job",
         "run_job": "job",
     },
+    submodules={"norm"},
 )
