@@ -226,3 +226,32 @@ def test_a_chunk_is_decompressed_once_for_the_parts_that_follow(tmp_path, monkey
         for start in range(0, 40, 5):
             reader.read((slice(start, start + 5),))
         assert read == [(0,), (20,)]
+
+
+def test_a_run_of_chunks_is_unpacked_by_one_call(tmp_path, monkeypatch):
+    counts = np.random.default_rng(1).poisson(0.05, (40, 64)).astype("i4")
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        data = file.create_dataset("a", data=counts, chunks=(4, 64), compression="lzf")
+        one_by_one = []
+        read_chunk = ChunkReader._read_chunk
+        monkeypatch.setattr(
+            ChunkReader,
+            "_read_chunk",
+            lambda self, corner, part: one_by_one.append(corner) or read_chunk(self, corner, part),
+        )
+        reader = ChunkReader(data)
+        for rows in (slice(0, 40), slice(8, 16), slice(36, 40)):
+            np.testing.assert_array_equal(reader.read((rows, slice(0, 64))), counts[rows])
+        assert one_by_one == []
+        np.testing.assert_array_equal(reader.read((slice(3, 9), slice(0, 64))), counts[3:9])
+        assert len(one_by_one) == 3
+
+
+def test_a_damaged_chunk_of_a_run_is_named(tmp_path):
+    counts = np.random.default_rng(1).poisson(0.05, (40, 64)).astype("i4")
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        data = file.create_dataset("a", data=counts, chunks=(4, 64), compression="lzf")
+        mask, stored = data.id.read_direct_chunk((8, 0))
+        data.id.write_direct_chunk((8, 0), stored[:-2], mask)
+        with pytest.raises(FileFormatError, match=r"f\.h5.*chunk at \(8, 0\)"):
+            ChunkReader(data).read((slice(0, 40), slice(0, 64)))

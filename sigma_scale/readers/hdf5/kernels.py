@@ -14,7 +14,7 @@ from numba import njit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["fletcher32", "lzf_decode", "unshuffle"]
+__all__ = ["fletcher32", "lzf_decode", "lzf_decode_chunks", "unshuffle"]
 
 _LITERALS = 32
 _LONG = 7
@@ -83,6 +83,34 @@ def lzf_decode(packed: NDArray[np.uint8], content: NDArray[np.uint8]) -> int:
                         zero_from = done + i + 1
         done += length
     return done
+
+
+@njit(nogil=True, cache=True)
+def lzf_decode_chunks(
+    packed: NDArray[np.uint8], ends: NDArray[np.int64], content: NDArray[np.uint8]
+) -> int:
+    """
+    Unpack chunks that lie one after the other.
+
+    Parameters
+    ----------
+    packed : array of uint8
+        What is stored.
+    ends : array, shape (chunks + 1,), int64
+        Where each chunk begins in ``packed``, and where the last ends.
+    content : array, shape (chunks, bytes), uint8
+        Takes what was stored.
+
+    Returns
+    -------
+    int
+        Number of the first chunk that is damaged; -1 if there is none.
+    """
+    content[:] = 0
+    for i in range(content.shape[0]):
+        if lzf_decode(packed[ends[i] : ends[i + 1]], content[i]) != content.shape[1]:
+            return i
+    return -1
 
 
 @njit(nogil=True, cache=True)

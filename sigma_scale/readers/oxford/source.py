@@ -27,7 +27,7 @@ __all__ = ["OxfordSource", "chunk_shape_for", "summed_type"]
 _DENSE_BYTES = 8 * 2**20
 """Spectra are made dense piece by piece, each of about this size or one HDF5 chunk."""
 
-_BLOCK_PIXELS = 2**18
+_BLOCK_PIXELS, _FEW_PIXELS = 2**18, 2**15
 _SHORT_CHUNK = CHUNK_PIXELS // 8
 
 
@@ -185,13 +185,15 @@ def chunk_shape_for(columns: int, chunk_pixels: int) -> tuple[int, int]:
     Returns
     -------
     tuple of int
-        Square blocks where chunks are short, or end where the blocks do; else blocks as wide as
-        the map, whose pixels follow each other in the file.
+        Square blocks where the map is narrow or chunks end where such blocks do and are long; else
+        blocks as wide as the map, whose pixels follow each other in the file.
     """
     fits = columns % chunk_pixels == 0 and CHUNK_PIXELS % chunk_pixels == 0
-    if columns <= CHUNK_PIXELS or chunk_pixels <= _SHORT_CHUNK or fits:
+    if columns <= CHUNK_PIXELS or (fits and chunk_pixels > _SHORT_CHUNK):
         return CHUNK_PIXELS, CHUNK_PIXELS
+    # Short chunks are read many at a time, which needs no more pixels than this.
+    most = _FEW_PIXELS if chunk_pixels <= _SHORT_CHUNK else _BLOCK_PIXELS
     height = 1
-    while height < CHUNK_PIXELS and 2 * height * columns <= _BLOCK_PIXELS:
+    while height < CHUNK_PIXELS and 2 * height * columns <= most:
         height *= 2
     return height, columns
