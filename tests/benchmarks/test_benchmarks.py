@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import compressors, feature_pass
+from benchmarks import compressors, feature_pass, ingest
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +30,21 @@ def test_compressors(tmp_path):
         ["--side", "128", "--repeats", "1", "--out", str(tmp_path / "c.json")]
     )
     assert {name for name, _ in results.figures.items() if name.startswith("zstd 1")}
+
+
+def test_ingest(tmp_path):
+    results = ingest.main(["--side", "48", "--repeats", "1", "--out", str(tmp_path)])
+    assert [result.name for result in results] == [
+        "decoding .bcf",
+        "ingest .bcf",
+        "ingest .h5oina",
+        "ingest .rpl",
+        "ingest .emd",
+    ]
+    decoding = json.loads((tmp_path / "decoding_bcf.json").read_text())["figures"]
+    assert decoding["0.1 counts per pixel: times the dense decoder"] > 0
+    for result in results[1:]:
+        assert 0 < result.figures["peak memory of the process, MB"] < 1000
 
 
 @pytest.mark.slow
