@@ -1,50 +1,169 @@
-"""Notebooks run from top to bottom, on a small map, and carry no outputs."""
+"""Notebooks run from top to bottom, on small maps, and carry no outputs."""
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import sigma_scale as ss
+from sigma_scale.errors import ParameterError
+from sigma_scale.gui import View
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
+FOLDER = NOTEBOOKS[0].parent if NOTEBOOKS else Path()
+
+pytestmark = pytest.mark.filterwarnings(
+    # Rows that bins leave out and files without calibration are what notebooks tell about.
+    "default::sigma_scale.errors.SigmaScaleWarning"
+)
+
+
+def cells(path: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return found
 
 
 def code_cells(path: Path) -> list[dict[str, Any]]:
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return [cell for cell in cells if cell["cell_type"] == "code"]
+    return [cell for cell in cells(path) if cell["cell_type"] == "code"]
 
 
-def run(path: Path, *, side: int) -> dict[str, Any]:
-    """Run the code cells of a notebook in one namespace."""
+def run(path: Path, **settings: object) -> dict[str, Any]:
+    """Run the code cells of a notebook in one namespace; what ends a cell is shown."""
     namespace: dict[str, Any] = {}
     for number, cell in enumerate(code_cells(path)):
-        source = re.sub(
-            r"^SIDE = \d+", f"SIDE = {side}", "".join(cell["source"]), flags=re.MULTILINE
-        )
-        exec(compile(source, f"{path.name}[{number}]", "exec"), namespace)  # noqa: S102
+        source = "".join(cell["source"])
+        for name, value in settings.items():
+            source = re.sub(rf"^{name} = .*", f"{name} = {value!r}", source, flags=re.MULTILINE)
+        tree = ast.parse(source, f"{path.name}[{number}]")
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, f"{path.name}[{number}]", "exec"), namespace)  # noqa: S102
+        if last is not None:
+            expression = ast.Expression(last.value)
+            shown = eval(compile(expression, f"{path.name}[{number}]", "eval"), namespace)  # noqa: S307
+            show(shown)
     return namespace
 
 
+def show(value: object) -> None:
+    """What a notebook asks of what ends a cell."""
+    text = value._repr_html_() if isinstance(value, View) else repr(value)
+    assert text
+
+
 def test_there_are_notebooks() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["quickstart.ipynb"]
+    assert [path.name for path in NOTEBOOKS] == [
+        "00_first_steps_in_jupyter.ipynb",
+        "01_sem_tutorial.ipynb",
+        "02_tem_tutorial.ipynb",
+        "03_element_images.ipynb",
+        "04_aztec_calibration.ipynb",
+        "quickstart.ipynb",
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_notebooks_carry_no_outputs(path: Path) -> None:
-    cells = code_cells(path)
-    assert cells
-    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+    found = code_cells(path)
+    assert found
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in found)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_are_of_the_common_kind(path: Path) -> None:
+    book = json.loads(path.read_text(encoding="utf-8"))
+    assert (book["nbformat"], book["nbformat_minor"]) == (4, 5)
+    assert book["metadata"]["kernelspec"]["name"] == "python3"
+    names = [cell["id"] for cell in book["cells"]]
+    assert len(set(names)) == len(names)
+    first = book["cells"][0]
+    assert first["cell_type"] == "markdown"
+    assert "".join(first["source"]).startswith("# ")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_name_only_notebooks_that_there_are(path: Path) -> None:
+    text = "".join("".join(cell["source"]) for cell in cells(path))
+    assert set(re.findall(r"`(\w+\.ipynb)`", text)) <= {other.name for other in NOTEBOOKS}
+
+
+@pytest.fixture
+def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A folder to write into; options that a notebook sets don't outlive the test."""
+    monkeypatch.chdir(tmp_path)
+    with ss.options(progress=False):
+        yield
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_notebooks_run(path: Path) -> None:
-    with ss.options(progress=False):  # what a notebook sets doesn't outlive the test
-        namespace = run(path, side=160)
+def test_quickstart_runs(quiet: None) -> None:
+    namespace = run(FOLDER / "quickstart.ipynb", SIDE=160)
     assert namespace["labels"].shape == (80, 80)
     assert namespace["score"] > 0.8
+
+
+@pytest.mark.slow
+def test_first_steps_run(quiet: None, capsys: pytest.CaptureFixture[str]) -> None:
+    namespace = run(FOLDER / "00_first_steps_in_jupyter.ipynb")
+    assert namespace["sem"].shape == (96, 128)
+    assert "Xx" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_sem_tutorial_runs(quiet: None, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the notebook trains an autoencoder")
+    namespace = run(FOLDER / "01_sem_tutorial.ipynb", SIDE=120)
+    assert namespace["sem"].shape == (40, 40)
+    assert namespace["latent"].shape == namespace["latent_ae"].shape == (1600, 2)
+    assert namespace["ps_gmm"].n_components == 14
+    assert namespace["ps_hdb"].n_components > 4
+    np.testing.assert_array_equal(namespace["again"].labels, namespace["ps_hdb"].labels)
+    assert len(list(tmp_path.glob("zscore/checkpoints/*.safetensors"))) == 10
+
+
+@pytest.mark.slow
+def test_the_tem_tutorial_runs_on_a_synthetic_map(quiet: None) -> None:
+    namespace = run(FOLDER / "02_tem_tutorial.ipynb", SIDE=96)
+    assert namespace["tem"].shape == (24, 24)
+    assert namespace["ps"].labels.shape == (576,)
+    assert len(set(namespace["ps"].labels)) > 2
+
+
+@pytest.mark.slow
+def test_the_tem_tutorial_runs_on_a_file(quiet: None, real_data: Path) -> None:
+    namespace = run(FOLDER / "02_tem_tutorial.ipynb", FILE=str(real_data / "test_TEM.bcf"))
+    assert namespace["tem"].feature_list == ["Cu_Ka", "O_Ka", "Pd_La", "Ti_Ka"]
+    assert namespace["tem"].shape == (16, 16)
+    assert len(set(namespace["ps"].labels)) > 1
+
+
+@pytest.mark.slow
+def test_the_tem_tutorial_says_that_a_velox_file_has_no_lines(quiet: None, real_data: Path) -> None:
+    """All counts of this file lie in the peak at 0 keV: there is nothing to cluster."""
+    path = str(real_data / "velox_EELS_EDS_128x128x4096.emd")
+    with pytest.raises(ParameterError, match="features are not constant"):
+        run(FOLDER / "02_tem_tutorial.ipynb", FILE=path, BIN=2)
+
+
+@pytest.mark.slow
+def test_the_notebook_on_element_images_runs(quiet: None) -> None:
+    namespace = run(FOLDER / "03_element_images.ipynb", SIDE=96)
+    assert namespace["images"].shape == (48, 48)
+    assert namespace["images"].feature_list[:2] == ["Al_Ka", "Ca_Ka"]
+    assert namespace["ps"].n_components > 3
+
+
+@pytest.mark.slow
+def test_the_notebook_on_calibration_puts_energies_right(quiet: None) -> None:
+    namespace = run(FOLDER / "04_aztec_calibration.ipynb")
+    for name in ("calibration", "by_hand"):
+        found = namespace[name]
+        # The file says 10 eV from -0.2 keV, and it is 9.9 eV from -0.17 keV.
+        assert found.gain == pytest.approx(0.99, abs=0.003)
+        assert found.gain * -0.2 + found.shift_kev == pytest.approx(-0.17, abs=0.005)
+    assert namespace["sem"].spectra.energy.scale_kev == 0.0099
