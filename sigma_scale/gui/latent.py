@@ -224,20 +224,7 @@ def _clusters(ps: PixelSegmenter, ratio: float = 1.0) -> Figure:
         n_shown = max(1, round(ratio * len(labels)))
         chosen = np.sort(np.random.default_rng(0).permutation(len(labels))[:n_shown])
         latent, labels = latent[chosen], labels[chosen]
-    figure = plot.plot_latent(latent, labels, ps.cluster_colors)
-    _name_clusters(figure, ps)
-    return figure
-
-
-def _name_clusters(figure: Figure, ps: PixelSegmenter) -> None:
-    """Call what the legend lists clusters, or what the user does."""
-    legend = figure.axes[0].get_legend()
-    if legend is None:
-        return
-    titles = {f"Phase {k}": title for k, title in cluster_titles(ps).items()}
-    for text in legend.get_texts():
-        title = titles.get(text.get_text(), text.get_text())
-        text.set_text(title.replace("$", r"\$"))
+    return plot.plot_latent(latent, labels, ps.cluster_colors, names=cluster_titles(ps))
 
 
 def _shown(ratio: float) -> str:

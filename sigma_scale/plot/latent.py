@@ -157,7 +157,8 @@ def plot_latent(
 def _entry(label: int, names: Mapping[int, str] | None) -> str:
     """Return what the legend says of a phase: its number too, as that is in the picture."""
     name = phase_name(label, names)
-    return f"{label}  {name}" if names and label in names and label != NOISE else name
+    tells = label == NOISE or str(label) in name.split()
+    return name if tells else f"{label}  {name}"
 
 
 def _write_numbers(ax: Axes, raster: LatentRaster) -> None:
