@@ -154,6 +154,7 @@ def test_there_are_no_spectra(dataset):
     assert dataset.processed is None
 
 
+@pytest.mark.filterwarnings("ignore:The navigation image was normalised")
 def test_a_recipe_makes_the_same_again(dataset, folder):
     dataset.set_feature_list(["Si Ka1", "Fe"])
     dataset.normalisation([norm.zscore, norm.softmax])

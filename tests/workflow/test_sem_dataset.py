@@ -364,6 +364,7 @@ def test_a_full_map_stays_as_it_is_and_an_empty_one_is_refused(sem):
         SEMDataset(np.zeros(SHAPE, np.uint8), energy=AXIS).remove_NaN()
 
 
+@pytest.mark.filterwarnings("ignore:The navigation image was normalised")
 def test_a_recipe_makes_the_same_again(image):
     sem = SEMDataset(image)
     sem.set_axes_scale(0.0101)

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from sigma_scale import config
-from sigma_scale.errors import ParameterError
+from sigma_scale.errors import ParameterError, SigmaScaleWarning
 from sigma_scale.features import append_navigation
 from sigma_scale.spectra import ArraySource, EnergyAxis, MapMetadata, SpectrumImage
 from sigma_scale.workflow import norm
@@ -194,7 +194,8 @@ def test_the_navigation_image_is_not_added_twice(sem):
     again = sem.get_feature_maps_with_nav_img(STEPS)
     np.testing.assert_array_equal(first, again)
     assert sem.feature_list == [*LINES, "Navigator"]
-    other = sem.get_feature_maps_with_nav_img([norm.zscore])
+    with pytest.warns(SigmaScaleWarning, match=r"by zscore, .* by neighbour_averaging, zscore"):
+        other = sem.get_feature_maps_with_nav_img([norm.zscore])
     assert other.shape == first.shape
     assert not np.allclose(other[..., 3], first[..., 3])
     sem.normalisation(STEPS)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sigma_scale import preprocess
-from sigma_scale.errors import ParameterError, SigmaScaleError
+from sigma_scale.errors import ParameterError, SigmaScaleError, SigmaScaleWarning
 from sigma_scale.features import append_navigation
 from sigma_scale.features.navigation import NAVIGATOR
 from sigma_scale.workflow import norm
@@ -224,7 +225,8 @@ class FeatureDataset(ABC):
         Parameters
         ----------
         normalisation : sequence of callable or str
-            Steps for the image, usually those that :meth:`normalisation` was called with.
+            Steps for the image. They should be those that :meth:`normalisation` was called with:
+            grey values that aren't scaled like the lines outweigh all of them.
 
         Returns
         -------
@@ -236,11 +238,26 @@ class FeatureDataset(ABC):
         ParameterError
             If the maps are not normalised yet, there is no image, or a step is not known; nothing
             changes then.
+
+        Warns
+        -----
+        SigmaScaleWarning
+            If the steps aren't those of the other features.
         """
         self._require_normalisation()
         if self.nav_img is None:
             raise ParameterError("There is no navigation image to take as a feature.")
-        return self._normalise(replace(self._steps, navigator=norm.check_steps(normalisation)))
+        steps = norm.check_steps(normalisation)
+        maps = self._normalise(replace(self._steps, navigator=steps))
+        ours, theirs = norm.step_names(steps), norm.step_names(self._steps.normalisation or ())
+        if ours != theirs:
+            warnings.warn(
+                f"The navigation image was normalised by {', '.join(ours) or 'nothing'}, the other "
+                f"features by {', '.join(theirs) or 'nothing'}: it may outweigh them.",
+                SigmaScaleWarning,
+                stacklevel=2,
+            )
+        return maps
 
     def _normalise(self, steps: Steps) -> Any:
         """Work the maps out before the state changes."""
