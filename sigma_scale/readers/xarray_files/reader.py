@@ -210,7 +210,7 @@ def _choose(
             "Name the variable and the dimension: variable='...', energy='...'."
         )
     most = max(dataset[name].ndim for name in maps)
-    best = sorted(name for name in maps if dataset[name].ndim == most)
+    best = sorted((name for name in maps if dataset[name].ndim == most), key=str)
     if len(best) > 1:
         raise ParameterError(
             f"{path} has several variables with an energy dimension: "
