@@ -7,33 +7,9 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from sigma_scale import cli, config, readers, store
+from sigma_scale import readers, store
 from sigma_scale.spectra import EnergyAxis
 from sigma_scale.synthetic import synthetic_map
-
-
-@pytest.fixture(autouse=True)
-def own_options():
-    """Options that a command sets end with it, as they do with its process."""
-    with config.options(progress=False, memory_limit=None):
-        yield
-
-
-@pytest.fixture
-def call(capsys, tmp_path, monkeypatch):
-    """A function that runs the command in an empty folder: exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        code = 0
-        try:
-            cli.main([str(argument) for argument in arguments])
-        except SystemExit as stopped:
-            code = int(stopped.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 @pytest.fixture
