@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_memory",
-    "engines",
     "local_workers",
     "memory_limit",
     "on_cluster",
@@ -211,38 +210,3 @@ def check_memory(needed: int, *, what: str, remedy: str) -> None:
             f"{what} would take {format_bytes(needed)} of memory, the limit is "
             f"{format_bytes(limit)}. {remedy}"
         )
-
-
-def engines() -> dict[str, str]:
-    """
-    Say which engines can be used, and what is missing for the others.
-
-    Returns
-    -------
-    dict of str to str
-        State of ``"cpu"``, ``"gpu"`` and ``"torch"``.
-    """
-    from importlib.util import find_spec
-
-    states = {"cpu": "usable"}
-    missing = [name for name in ("cupy", "cuml") if find_spec(name) is None]
-    if missing:
-        states["gpu"] = f"not usable: no {' and '.join(missing)} (pip install 'sigma-scale[gpu]')"
-    else:
-        states["gpu"] = _gpu_state()
-    states["torch"] = (
-        "usable"
-        if find_spec("torch")
-        else "not usable: no torch (pip install 'sigma-scale[autoencoder]')"
-    )
-    return states
-
-
-def _gpu_state() -> str:
-    import cupy
-
-    try:
-        number = int(cupy.cuda.runtime.getDeviceCount())
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        return f"not usable: {error}"
-    return f"usable: {number} device{'s' if number > 1 else ''}"

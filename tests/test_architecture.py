@@ -24,6 +24,7 @@ ROOMS = [
     "_lazy",
     "config",
     "progress",
+    "engines",
     "compute",
     "xray",
     "spectra",

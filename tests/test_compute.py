@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from sigma_scale import compute, config
-from sigma_scale.compute import check_memory, engines, memory_limit, on_cluster, run
+from sigma_scale.compute import check_memory, memory_limit, on_cluster, run
 from sigma_scale.errors import MemoryLimitError, ParameterError
 from sigma_scale.features import feature_pass
 from sigma_scale.progress import progress_bar
@@ -119,14 +119,6 @@ def test_bars_show_where_the_option_is_set(shown, capsys, mixed):
     assert output.out == ""
     for words in ("Adding up", "Feature pass", "Reading counts"):
         assert (words in output.err) == shown
-
-
-def test_engines_say_their_state():
-    states = engines()
-    assert states["cpu"] == "usable"
-    assert set(states) == {"cpu", "gpu", "torch"}
-    for name, extra in (("gpu", "gpu"), ("torch", "autoencoder")):
-        assert states[name].startswith("usable") or extra in states[name] or ":" in states[name]
 
 
 def test_without_a_client_there_is_no_cluster():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import zarr
 
 from sigma_scale import compute, readers, store
+from sigma_scale.engines import engine_states
 from sigma_scale.errors import NoSpectraError, SigmaScaleError
 from sigma_scale.workflow.report import versions
 
@@ -165,10 +166,9 @@ def describe_installation() -> dict[str, str]:
     """
     from dask.utils import format_bytes
 
-    engines = {f"engine {name}": state for name, state in compute.engines().items()}
     return {
         **versions(),
-        **engines,
+        **{f"engine {name}": state for name, state in engine_states().items()},
         "processors": str(os.cpu_count()),
         "memory limit": format_bytes(compute.memory_limit()),
         "platform": platform.platform(),

@@ -1,0 +1,102 @@
+import logging
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from sigma_scale import config
+from sigma_scale.engines import choose_engine, engine_states
+from sigma_scale.errors import EngineUnavailableError, ParameterError
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+def fake(monkeypatch, name, **contents):
+    module = ModuleType(name)
+    module.__spec__ = ModuleSpec(name, None)
+    vars(module).update(contents)
+    monkeypatch.setitem(sys.modules, name, module)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Make GPU libraries that see as many devices as ``gpu.devices`` says, or fail."""
+    state = SimpleNamespace(devices=1)
+
+    def count():
+        if isinstance(state.devices, Exception):
+            raise state.devices
+        return state.devices
+
+    runtime = SimpleNamespace(getDeviceCount=count, CUDARuntimeError=CUDARuntimeError)
+    fake(monkeypatch, "cupy", cuda=SimpleNamespace(runtime=runtime))
+    fake(monkeypatch, "cuml")
+    return state
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    for name in ("cupy", "cuml"):
+        monkeypatch.setitem(sys.modules, name, None)  # find_spec then says: there is none
+        monkeypatch.setattr(
+            "sigma_scale.engines.find_spec",
+            lambda module: None if module in {"cupy", "cuml"} else object(),
+        )
+
+
+def test_auto_takes_a_gpu_that_is_there_and_says_so(gpu, caplog):
+    with caplog.at_level(logging.INFO):
+        assert choose_engine(what="UMAP", needs=("cuml",)) == "gpu"
+    assert "UMAP runs on the GPU" in caplog.text
+
+
+def test_auto_takes_the_processors_where_there_is_no_gpu(no_gpu, caplog):
+    with caplog.at_level(logging.INFO):
+        assert choose_engine(what="UMAP") == "cpu"
+    assert "UMAP runs on the CPU" in caplog.text
+
+
+@pytest.mark.parametrize("devices", [0, CUDARuntimeError("no CUDA-capable device is detected")])
+def test_a_gpu_without_a_device_is_none(gpu, devices):
+    gpu.devices = devices
+    assert choose_engine(what="UMAP") == "cpu"
+    with pytest.raises(EngineUnavailableError, match=r"UMAP can't run on a GPU here: .* device"):
+        choose_engine("gpu", what="UMAP")
+    assert engine_states()["gpu"].startswith("not usable: ")
+
+
+def test_a_gpu_asked_for_by_name_is_never_replaced(no_gpu):
+    with pytest.raises(EngineUnavailableError, match=r"no cupy and cuml .*sigma-scale\[gpu\]"):
+        choose_engine("gpu", what="UMAP", needs=("cuml",))
+    with config.options(engine="gpu"), pytest.raises(EngineUnavailableError, match="UMAP"):
+        choose_engine(what="UMAP")
+
+
+def test_the_call_counts_more_than_the_option(gpu):
+    with config.options(engine="gpu"):
+        assert choose_engine("cpu", what="UMAP") == "cpu"
+        assert choose_engine(what="UMAP") == "gpu"
+    with config.options(engine="cpu"):
+        assert choose_engine("gpu", what="UMAP") == "gpu"
+        assert choose_engine(what="UMAP") == "cpu"
+
+
+def test_unknown_engines_are_refused():
+    with pytest.raises(ParameterError, match="auto, cpu, gpu, got 'tpu'"):
+        choose_engine("tpu", what="UMAP")
+
+
+def test_states_say_what_is_usable(gpu):
+    gpu.devices = 2
+    states = engine_states()
+    assert list(states) == ["cpu", "gpu", "torch"]
+    assert states["cpu"] == "usable"
+    assert states["gpu"] == "usable: 2 device(s)"
+    assert states["torch"].startswith("usable") or "autoencoder" in states["torch"]
+
+
+def test_states_say_what_to_install(no_gpu):
+    assert "no cupy and cuml (pip install 'sigma-scale[gpu]'" in engine_states()["gpu"]
