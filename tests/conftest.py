@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -52,3 +55,43 @@ def counts() -> np.ndarray:
 def image(counts: np.ndarray) -> SpectrumImage:
     """The same counts as a spectrum image from -0.2 to 2.8 keV."""
     return SpectrumImage.from_array(counts, EnergyAxis(300, 0.01, -0.2))
+
+
+class CUDARuntimeError(RuntimeError):
+    """What CuPy raises if there is no device."""
+
+
+@pytest.fixture
+def gpu_twin(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """
+    Put NumPy and SciPy in the place of CuPy, so that code for a GPU runs on the processor.
+
+    ``devices`` says how many devices it sees, or which error it raises when it looks.
+    """
+    import scipy.sparse
+
+    state = SimpleNamespace(devices=1, transfers=0, error=CUDARuntimeError)
+
+    def count() -> int:
+        if isinstance(state.devices, Exception):
+            raise state.devices
+        return state.devices
+
+    def to_numpy(array: np.ndarray) -> np.ndarray:
+        state.transfers += 1
+        return np.array(array)
+
+    def module(name: str, **contents: Any) -> None:
+        made = ModuleType(name)
+        made.__spec__ = ModuleSpec(name, None)
+        vars(made).update(contents)
+        monkeypatch.setitem(sys.modules, name, made)
+
+    runtime = SimpleNamespace(getDeviceCount=count, CUDARuntimeError=CUDARuntimeError)
+    cuda = SimpleNamespace(runtime=runtime)
+    module("cupy", **(vars(np) | {"asnumpy": to_numpy, "cuda": cuda}))
+    module("cupyx.scipy.sparse", **vars(scipy.sparse))
+    module("cupyx.scipy", sparse=sys.modules["cupyx.scipy.sparse"])
+    module("cupyx", scipy=sys.modules["cupyx.scipy"])
+    module("cuml")
+    return state

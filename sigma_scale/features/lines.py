@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sigma_scale import xray
+from sigma_scale.engines import choose_engine
 from sigma_scale.errors import EnergyRangeError, ParameterError
 from sigma_scale.spectra.window_sums import load_window_sums, window_sums
 
@@ -73,7 +74,12 @@ def line_channels(
 
 
 def feature_pass(
-    image: SpectrumImage, lines: Sequence[str], *, window_width: float = 2.0, lazy: bool = True
+    image: SpectrumImage,
+    lines: Sequence[str],
+    *,
+    window_width: float = 2.0,
+    lazy: bool = True,
+    engine: str = "cpu",
 ) -> xr.Dataset:
     """
     Sum line windows, all channels and all pixels in one pass over the counts.
@@ -88,6 +94,9 @@ def feature_pass(
         Full width of each window in units of the line's FWHM.
     lazy : bool, default: True
         False: compute at once, which is quicker and takes less memory than computing later.
+    engine : {"cpu", "gpu", "auto"}, default: "cpu"
+        Where the sums are made. The processor unpacks the counts in any case, and adds them up
+        in little more time than that, so a GPU has to be asked for here.
 
     Returns
     -------
@@ -101,8 +110,12 @@ def feature_pass(
     ------
     UnknownLineError, EnergyRangeError, ParameterError
         See :func:`line_channels`.
+    EngineUnavailableError
+        If a GPU is asked for and can't be used.
     """
     import xarray as xr
+
+    engine = choose_engine(engine, what="The feature pass")
 
     steps = image.processing
     windows = line_channels(image, lines, window_width=window_width)
@@ -112,9 +125,9 @@ def feature_pass(
     sums: Any
     spectrum: Any
     if lazy:
-        sums, spectrum = window_sums(*work)
+        sums, spectrum = window_sums(*work, engine=engine)
     else:
-        sums, spectrum = load_window_sums(*work, description="Feature pass")
+        sums, spectrum = load_window_sums(*work, engine=engine, description="Feature pass")
     intensities, total = sums[:, :, :-1], sums[:, :, -1]
     if steps.normalised:
         intensities = _shares(sums)

@@ -16,7 +16,7 @@ from sigma_scale.spectra.passes import blocks_of_region, lazy_pass, plan_regions
 from sigma_scale.spectra.source import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import dask.array as da
     from numpy.typing import NDArray
@@ -203,7 +203,11 @@ def _bin_starts(length: int, factor: int, bins: int, stride: int) -> NDArray[np.
 
 
 def window_sums(
-    source: BlockSource, windows: Sequence[range], bin_factors: tuple[int, int] = (1, 1)
+    source: BlockSource,
+    windows: Sequence[range],
+    bin_factors: tuple[int, int] = (1, 1),
+    *,
+    engine: str = "cpu",
 ) -> tuple[da.Array, da.Array]:
     """
     Sum counts in energy windows per binned pixel, and per channel over the map, lazily.
@@ -218,6 +222,8 @@ def window_sums(
         Channels of each window; they may overlap.
     bin_factors : tuple of int, default: (1, 1)
         Pixels per bin in y and x. Incomplete bins at the end count for the spectrum only.
+    engine : {"cpu", "gpu"}, default: "cpu"
+        Where the sums are made.
 
     Returns
     -------
@@ -229,14 +235,12 @@ def window_sums(
     import dask.array as da
 
     plan = plan_regions(source, bin_factors)
-    passes = lazy_pass(
-        region_window_sums,
-        source,
-        plan,
-        (tuple(windows), bin_factors),
-        bin_factors=bin_factors,
-        groups=ChannelGroups.from_windows(windows, source.shape[2]),
-    )
+    function: Callable[..., WindowSums] = region_window_sums
+    arguments: dict[str, Any] = {"groups": ChannelGroups.from_windows(windows, source.shape[2])}
+    if engine == "gpu":
+        function, arguments = _region_on_gpu, {"windows": tuple(windows)}
+    token = (tuple(windows), bin_factors)
+    passes = lazy_pass(function, source, plan, token, bin_factors=bin_factors, **arguments)
     dtype = _dtype_of(source, bin_factors)
     sums = da.map_blocks(
         _take_sums,
@@ -254,6 +258,7 @@ def load_window_sums(
     windows: Sequence[range],
     bin_factors: tuple[int, int] = (1, 1),
     *,
+    engine: str = "cpu",
     description: str = "",
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """
@@ -264,7 +269,7 @@ def load_window_sums(
 
     Parameters
     ----------
-    source, windows, bin_factors
+    source, windows, bin_factors, engine
         See :func:`window_sums`.
     description : str, optional
         What is being done, for the progress bar.
@@ -276,10 +281,9 @@ def load_window_sums(
     spectrum : numpy.ndarray, shape (channel,)
         Sum spectrum of the whole map.
     """
-    if compute.on_cluster():
-        sums, spectrum = compute.run(
-            *window_sums(source, windows, bin_factors), description=description
-        )
+    if compute.on_cluster() or engine == "gpu":
+        lazy = window_sums(source, windows, bin_factors, engine=engine)
+        sums, spectrum = compute.run(*lazy, description=description)
         return sums, spectrum
     plan = plan_regions(source, bin_factors)
     shape = (source.shape[0] // bin_factors[0], source.shape[1] // bin_factors[1], len(windows))
@@ -309,6 +313,20 @@ def _region_into(
     rows = slice(limits[0] // bin_factors[0], limits[1] // bin_factors[0])
     columns = slice(limits[2] // bin_factors[1], limits[3] // bin_factors[1])
     return region_window_sums(source, limits, bin_factors, groups, out=target[rows, columns])
+
+
+def _region_on_gpu(
+    source: BlockSource,
+    limits: tuple[int, int, int, int],
+    bin_factors: tuple[int, int],
+    windows: Sequence[range],
+) -> WindowSums:
+    from sigma_scale.spectra.device_sums import region_sums
+
+    sums, spectrum = region_sums(source, limits, bin_factors, windows, "gpu")
+    return WindowSums(
+        sums.astype(_dtype_of(source, bin_factors)), spectrum.astype(spectrum_dtype(source.dtype))
+    )
 
 
 def _dtype_of(source: BlockSource, bin_factors: tuple[int, int]) -> np.dtype[Any]:

@@ -6,12 +6,18 @@ from dataclasses import dataclass, field
 import dask
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sigma_scale import preprocess
 from sigma_scale.compute import run
-from sigma_scale.errors import EnergyRangeError, ParameterError, UnknownLineError
+from sigma_scale.engines import engine_states
+from sigma_scale.errors import (
+    EnergyRangeError,
+    EngineUnavailableError,
+    ParameterError,
+    UnknownLineError,
+)
 from sigma_scale.features import feature_pass, line_channels, line_intensity
 from sigma_scale.spectra import ArraySource, EnergyAxis, MapMetadata, SpectrumImage
 
@@ -317,3 +323,40 @@ def test_at_once_equals_lazy(dtype, normalised):
     assert {n: v.dtype for n, v in lazy.variables.items() if n in at_once} == {
         n: v.dtype for n, v in at_once.variables.items()
     }
+
+
+@given(
+    shape=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    chunk=st.tuples(st.integers(1, 17), st.integers(1, 17)),
+    size=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_sums_of_a_gpu_equal_those_of_the_processor(gpu_twin, shape, chunk, size, seed):
+    counts = np.random.default_rng(seed).poisson(0.05, (*shape, 60)).astype(np.uint16)
+    image = make_image(counts, EnergyAxis(60, 0.04, -0.1), chunk=chunk)
+    image = image.with_processing(bin_factors=(min(size[1], shape[0]), min(size[0], shape[1])))
+    expected = feature_pass(image, ["O_Ka", "Al_Ka"], lazy=False)
+    transfers = gpu_twin.transfers
+    lazy = feature_pass(image, ["O_Ka", "Al_Ka"], engine="gpu")
+    assert lazy.compute().identical(expected)
+    assert gpu_twin.transfers > transfers  # it was the GPU's code that ran
+    assert feature_pass(image, ["O_Ka", "Al_Ka"], engine="gpu", lazy=False).identical(expected)
+
+
+def test_a_gpu_adds_floats_as_well(gpu_twin):
+    counts = np.random.default_rng(0).gamma(0.1, 2.0, (40, 30, 60)).astype(np.float32)
+    image = make_image(counts, EnergyAxis(60, 0.04, -0.1), chunk=(16, 16))
+    expected = feature_pass(image, ["O_Ka", "Al_Ka"], lazy=False)
+    on_gpu = feature_pass(image, ["O_Ka", "Al_Ka"], engine="gpu", lazy=False)
+    for name in ("line_intensity", "total", "sum_spectrum"):
+        assert on_gpu[name].dtype == expected[name].dtype
+        np.testing.assert_allclose(on_gpu[name], expected[name], rtol=1e-12)
+
+
+def test_a_gpu_that_is_not_there_is_not_replaced():
+    image = make_image(make_counts())
+    if engine_states()["gpu"].startswith("usable"):
+        pytest.skip("there is a GPU")
+    with pytest.raises(EngineUnavailableError, match="The feature pass"):
+        feature_pass(image, LINES, engine="gpu")
