@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 from sigma_scale.errors import ParameterError, SigmaScaleError
 from sigma_scale.latent.autoencoder.data import FeatureRows, training_rows
 from sigma_scale.latent.autoencoder.seeds import checked_seed
-from sigma_scale.latent.autoencoder.settings import TrainingSettings
+from sigma_scale.latent.autoencoder.settings import (
+    TrainingSettings,
+    checked_count,
+    checked_flag,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,17 +101,22 @@ class Experiment:
         from sigma_scale.latent.autoencoder.folder import TrainingFolder
         from sigma_scale.latent.autoencoder.networks import AutoEncoder
 
-        if descriptor in {"", ".", ".."} or Path(descriptor).name != descriptor:
-            raise ParameterError(f"descriptor must be the name of a folder, got {descriptor!r}.")
+        folder = _folder_of(general_results_dir, descriptor)
         self.descriptor = descriptor
-        self.save_model_every_epoch = save_model_every_epoch
-        self.n_landmarks = n_landmarks
-        self.mixed_precision = mixed_precision
+        self.save_model_every_epoch = checked_flag("save_model_every_epoch", save_model_every_epoch)
+        self.n_landmarks = (
+            None if n_landmarks is None else checked_count("n_landmarks", n_landmarks)
+        )
+        self.mixed_precision = checked_flag("mixed_precision", mixed_precision)
         self._dataset = chosen_dataset
         self._rows = FeatureRows(chosen_dataset)
         self._device = choose_device(device, mixed_precision=mixed_precision)
-        self._plan = NetworkPlan(model or AutoEncoder, model_args or {}, self._rows.n_features)
-        self._folder = TrainingFolder(Path(general_results_dir) / descriptor)
+        self._plan = NetworkPlan(
+            AutoEncoder if model is None else model,
+            {} if model_args is None else model_args,
+            self._rows.n_features,
+        )
+        self._folder = TrainingFolder(folder)
         self._seed_is_own = random_state is not None
         self.seed = (
             int(torch.randint(2**32, ()))
@@ -230,7 +239,11 @@ class Experiment:
             If the state to go on with is damaged.
         MemoryLimitError
             If the rows to train on don't fit into memory.
+        StoreError
+            If the checkpoints can't be written; where that is known, before the training.
         """
+        checked_flag("print_latent", print_latent)
+        checked_flag("resume", resume)
         settings = TrainingSettings(
             num_epochs=num_epochs,
             patience=patience,
@@ -256,16 +269,22 @@ class Experiment:
         trainer = Trainer(plan.build(seed), rows, settings, seed=seed, device=self._device)
         if saved is not None:
             self._folder.resume(trainer, saved, recipe)
-        first = trainer.epoch + 1
+        self._folder.check_writable()
+        to_clear = saved is None
+
+        def save(trainer: Trainer) -> None:
+            nonlocal to_clear
+            if to_clear:  # Only now: until then, the earlier training's files are all there is.
+                self._folder.clear()
+                to_clear = False
+            self._folder.save(trainer, recipe)
 
         def after_epoch(trainer: Trainer) -> None:
-            if trainer.epoch == first and saved is None:
-                self._folder.clear()
             self._network, self._history = trainer.network, list(trainer.history)
             if print_latent:
                 _log_latent(trainer, rows[:_SHOWN_ROWS])
             if self.save_model_every_epoch and not trainer.finished:
-                self._folder.save(trainer, recipe)
+                save(trainer)
 
         before = (self._network, self._history)
         try:
@@ -275,7 +294,7 @@ class Experiment:
             raise
         self._network, self._history = trainer.network.eval(), list(trainer.history)
         self.seed = seed
-        self._folder.save(trainer, recipe)
+        save(trainer)
 
     def get_latent(self) -> NDArray[np.float32]:
         """
@@ -314,7 +333,7 @@ class Experiment:
         FileFormatError
             If it is damaged or no checkpoint.
         ParameterError
-            If it is that of another network.
+            If it is that of another network, or ``path`` is neither a path nor an epoch.
         """
         from sigma_scale.latent.autoencoder.checkpoints import load_weights
 
@@ -328,6 +347,21 @@ class Experiment:
             raise ParameterError(
                 f"There is no {wanted} yet: call run_model() or load_trained_model() first."
             )
+
+
+def _folder_of(general_results_dir: object, descriptor: object) -> Path:
+    if not isinstance(general_results_dir, str | Path) or "\0" in str(general_results_dir):
+        raise ParameterError(
+            f"general_results_dir must be the path of a folder, got {general_results_dir!r}."
+        )
+    if (
+        not isinstance(descriptor, str)
+        or descriptor in {"", ".", ".."}
+        or "\0" in descriptor
+        or Path(descriptor).name != descriptor
+    ):
+        raise ParameterError(f"descriptor must be the name of a folder, got {descriptor!r}.")
+    return Path(general_results_dir) / descriptor
 
 
 def _log_latent(trainer: Trainer, rows: NDArray[np.float32]) -> None:

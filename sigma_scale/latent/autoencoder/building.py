@@ -6,7 +6,10 @@ import hashlib
 import inspect
 import json
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sigma_scale.errors import ParameterError, SigmaScaleWarning
 from sigma_scale.latent.autoencoder.engine import seeded, torch
@@ -14,9 +17,6 @@ from sigma_scale.latent.autoencoder.networks import AutoEncoder, VariationalAuto
 from sigma_scale.latent.autoencoder.seeds import derived_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
     from numpy.typing import NDArray
 
     from sigma_scale.latent.autoencoder.checkpoints import Checkpoint
@@ -149,22 +149,38 @@ class NetworkPlan:
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """Values as they come back from a file: tuples as lists, what isn't plain as text."""
-    plain: dict[str, Any] = json.loads(json.dumps(values, default=repr))
+    plain: dict[str, Any] = json.loads(json.dumps(values, default=_plain_value))
     return plain
 
 
-def _check_arguments(kind: Any, arguments: Mapping[str, Any]) -> None:
-    if not isinstance(kind, type) or not hasattr(kind, "encode"):
+def _plain_value(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else repr(value)
+
+
+def _check_arguments(kind: Any, arguments: Any) -> None:
+    is_network = isinstance(kind, type) and issubclass(kind, torch.nn.Module)
+    if not is_network or not hasattr(kind, "encode"):
         raise ParameterError(
-            f"model must be a class with a method encode, such as AutoEncoder, got {kind!r}."
+            "model must be a class of PyTorch modules with a method encode, such as AutoEncoder, "
+            f"got {kind!r}."
         )
-    parameters = list(inspect.signature(kind).parameters.values())[1:]
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return
+    if not isinstance(arguments, Mapping) or not all(isinstance(name, str) for name in arguments):
+        raise ParameterError(
+            "model_args must be a mapping such as {'hidden_layer_sizes': (512, 256, 128)}, got "
+            f"{arguments!r}."
+        )
+    signature = inspect.signature(kind)
+    parameters = list(signature.parameters.values())[1:]
     names = [parameter.name for parameter in parameters]
     unknown = [name for name in arguments if name not in names]
-    if unknown:
+    if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         raise ParameterError(
             f"{kind.__name__} has no argument {', '.join(map(repr, unknown))}; model_args may "
             f"hold: {', '.join(names)}."
         )
+    try:
+        signature.bind(1, **arguments)
+    except TypeError as error:
+        raise ParameterError(
+            f"{kind.__name__} can't be made with model_args={dict(arguments)}: {error}."
+        ) from error

@@ -9,6 +9,7 @@ import numpy as np
 
 from sigma_scale.compute import check_memory
 from sigma_scale.errors import EmptyMapError, ParameterError
+from sigma_scale.latent.autoencoder.settings import checked_count
 from sigma_scale.latent.landmarks import choose_landmarks
 
 if TYPE_CHECKING:
@@ -184,9 +185,7 @@ def training_rows(rows: FeatureRows, n_landmarks: int | None, *, seed: int) -> N
     ParameterError
         If ``n_landmarks`` is not positive, or a value is NaN or infinite.
     """
-    if n_landmarks is not None and n_landmarks < 1:
-        raise ParameterError(f"n_landmarks must be at least 1, or None, got {n_landmarks}.")
-    wanted = ALL_ROWS if n_landmarks is None else n_landmarks
+    wanted = ALL_ROWS if n_landmarks is None else checked_count("n_landmarks", n_landmarks)
     if rows.n_rows <= wanted:
         return rows.all()
     _LOGGER.info("The autoencoder is trained on %d landmarks of %d pixels", wanted, rows.n_rows)
@@ -217,4 +216,9 @@ def _sliceable(dataset: Any) -> Any:
     wanted = ("shape", "dtype", "__getitem__", "__array__")
     if all(hasattr(dataset, name) for name in wanted) and type(dataset).__module__ != "torch":
         return dataset
-    return np.asarray(dataset)
+    try:
+        return np.asarray(dataset)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ParameterError(
+            f"The dataset, a {type(dataset).__name__}, is no array of numbers: {error}."
+        ) from error

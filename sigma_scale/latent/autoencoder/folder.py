@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sigma_scale.errors import ParameterError, SourceNotFoundError
+from sigma_scale.errors import ParameterError, SourceNotFoundError, StoreError
 from sigma_scale.latent.autoencoder.checkpoints import (
     Checkpoint,
     read_checkpoint,
@@ -47,13 +49,50 @@ class TrainingFolder:
         """Weights after an epoch."""
         return self.path / "checkpoints" / f"epoch_{epoch:04d}{_SUFFIX}"
 
+    def check_writable(self) -> None:
+        """
+        Find out before a training that its checkpoints could not be written after it.
+
+        Raises
+        ------
+        StoreError
+            If there is no such folder and none can be made, or it may not be written to.
+        """
+        wanted = self.epoch_path(1).parent
+        try:
+            nearest = next(place for place in (wanted, *wanted.parents) if place.exists())
+            usable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+            reason = f"{nearest} is not a folder, or may not be written to"
+        except OSError as error:
+            usable, reason = False, str(error)
+        if not usable:
+            raise StoreError(
+                f"No checkpoints can be written to {self.path}: {reason}. Give another "
+                "general_results_dir or descriptor."
+            )
+
     def save(self, trainer: Trainer, recipe: dict[str, Any]) -> None:
-        """Write the weights of a trainer's epoch, then its state."""
-        save_weights(self.epoch_path(trainer.epoch), trainer, recipe)
-        save_state(self.state_path, trainer, recipe)
+        """
+        Write the weights of a trainer's epoch, then its state.
+
+        Raises
+        ------
+        StoreError
+            If they can't be written, for example because the disk is full.
+        """
+        try:
+            save_weights(self.epoch_path(trainer.epoch), trainer, recipe)
+            save_state(self.state_path, trainer, recipe)
+        except OSError as error:
+            raise StoreError(
+                f"The checkpoint of epoch {trainer.epoch} can't be written to {self.path}: "
+                f"{error}. Once that is mended, run_model(resume=True) goes on from the last "
+                "state there, if any."
+            ) from error
 
     def clear(self) -> None:
         """Remove what an earlier training wrote: its epochs are not those of a new one."""
+        self._remove_drafts()
         files = [file for file in (*self._epoch_files(), self.state_path) if file.is_file()]
         for file in files:
             file.unlink()
@@ -86,6 +125,7 @@ class TrainingFolder:
                 "same data and settings, or resume=False."
             )
         restore(trainer, saved)
+        self._remove_drafts()
         _LOGGER.info("%s: going on after epoch %d", self.path, trainer.epoch)
 
     def open(self, which: str | Path | int | None) -> Checkpoint:
@@ -98,12 +138,18 @@ class TrainingFolder:
             If there is no such checkpoint.
         FileFormatError
             If it is damaged or no checkpoint.
+        ParameterError
+            If it is neither a path nor an epoch.
         """
         if which is None:
             return read_checkpoint(self.state_path)
-        if not isinstance(which, int):
+        if isinstance(which, str | os.PathLike):
             return read_checkpoint(Path(which))
-        file = self.epoch_path(which)
+        if isinstance(which, bool) or not isinstance(which, Integral):
+            raise ParameterError(
+                f"path must be a file, or the number of an epoch from 1 on, got {which!r}."
+            )
+        file = self.epoch_path(int(which))
         if not file.is_file():
             numbers = [
                 found.stem.removeprefix("epoch_").lstrip("0") for found in self._epoch_files()
@@ -113,6 +159,12 @@ class TrainingFolder:
                 f"{', '.join(numbers) or 'none'}. save_model_every_epoch=True keeps all."
             )
         return read_checkpoint(file)
+
+    def _remove_drafts(self) -> None:
+        """Remove what a writer that was killed has left half-written."""
+        for folder in (self.path, self.path / "checkpoints"):
+            for draft in folder.glob(f".*{_SUFFIX}.*.part"):
+                draft.unlink(missing_ok=True)
 
     def _epoch_files(self) -> list[Path]:
         return sorted((self.path / "checkpoints").glob(f"epoch_*{_SUFFIX}"))

@@ -94,8 +94,9 @@ class Objective:
         Raises
         ------
         ParameterError
-            If the criterion gives more than one number, or the network is not variational and
-            ``kld_lambda`` is positive.
+            If the output is not of the shape of the target, the criterion can't compare them or
+            gives more than one number, or the network is not variational and ``kld_lambda`` is
+            positive.
 
         Notes
         -----
@@ -108,8 +109,13 @@ class Objective:
         .. [1] D. P. Kingma, M. Welling: Auto-encoding variational Bayes. ICLR 2014, appendix B.
         """
         parts = outputs if isinstance(outputs, tuple) else (outputs,)
-        # Losses are sums of many small terms: always in single precision.
-        loss: torch.Tensor = self.criterion(parts[0].float(), target)
+        given = tuple(getattr(parts[0], "shape", ())) if parts else ()
+        if given != tuple(target.shape):  # losses would stretch one over the other
+            raise ParameterError(
+                f"The model gives {given or type(outputs).__name__} for a batch of shape "
+                f"{tuple(target.shape)}; it must give a tensor of the batch's shape."
+            )
+        loss = self._compared(parts[0], target)
         if loss.ndim != 0:
             raise ParameterError(
                 f"The criterion gives an array of shape {tuple(loss.shape)}; it must give one "
@@ -127,3 +133,26 @@ class Objective:
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
         total: torch.Tensor = loss + self.kld_lambda * divergence.sum(dim=-1).mean()
         return total
+
+    def _compared(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        try:
+            # Losses are sums of many small terms: always in single precision.
+            loss = self.criterion(output.float(), target)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ParameterError(
+                f"The criterion {self.criterion!r} can't compare the model's output with the "
+                f"features: {error}. Use one of {', '.join(CRITERIA)}; 'BCE' needs a model with "
+                "output='softmax'."
+            ) from error
+        if not isinstance(loss, torch.Tensor):
+            raise ParameterError(
+                f"The criterion {self.criterion!r} gives {loss!r}; it must give a tensor."
+            )
+        if output.requires_grad and not loss.requires_grad:
+            raise ParameterError(
+                f"The loss of the criterion {self.criterion!r} doesn't follow from the model's "
+                "output by PyTorch's operations, so that nothing can be learnt from it."
+            )
+        return loss

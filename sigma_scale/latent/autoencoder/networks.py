@@ -148,17 +148,7 @@ class VariationalAutoEncoder(AutoEncoder):
         return mean, log_variance
 
     def encode(self, features: torch.Tensor) -> torch.Tensor:
-        """
-        Place feature vectors at the means of their distributions.
-
-        Parameters
-        ----------
-        features : torch.Tensor, shape (n, n_features)
-
-        Returns
-        -------
-        torch.Tensor, shape (n, n_components)
-        """
+        """Place feature vectors of shape (n, n_features) at the means of their distributions."""
         return self.distribution(features)[0]
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

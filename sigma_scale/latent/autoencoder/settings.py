@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sigma_scale.errors import ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-__all__ = ["SCHEDULER_ARGS", "TASKS", "TrainingSettings"]
+__all__ = ["SCHEDULER_ARGS", "TASKS", "TrainingSettings", "checked_count", "checked_flag"]
 
 TASKS = ("train_all", "train_eval")
 
@@ -73,22 +76,23 @@ class TrainingSettings:
     mixed_precision: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("num_epochs", "patience", "batch_size"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-                raise ParameterError(f"{name} must be an integer of at least 1, got {value!r}.")
-        _check_number("learning_rate", self.learning_rate, above=True)
-        _check_number("weight_decay", self.weight_decay)
-        _check_number("noise_added", self.noise)
-        _check_number("KLD_lambda", self.kld_lambda)
+        # NumPy's numbers become Python's own, which PyTorch and checkpoints can take.
+        plain: dict[str, Any] = {
+            name: checked_count(name, getattr(self, name))
+            for name in ("num_epochs", "patience", "batch_size")
+        }
+        plain["learning_rate"] = _checked_number("learning_rate", self.learning_rate, above=True)
+        plain["weight_decay"] = _checked_number("weight_decay", self.weight_decay)
+        if self.noise_added is not None:
+            plain["noise_added"] = _checked_number("noise_added", self.noise_added)
+        plain["kld_lambda"] = _checked_number("KLD_lambda", self.kld_lambda)
+        plain["mixed_precision"] = checked_flag("mixed_precision", self.mixed_precision)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
         if self.task not in TASKS:
             raise ParameterError(f"task must be one of {', '.join(TASKS)}, got {self.task!r}.")
-        unknown = sorted({*(self.lr_scheduler_args or {})} - {*SCHEDULER_ARGS})
-        if unknown:
-            raise ParameterError(
-                f"lr_scheduler_args has no {', '.join(map(repr, unknown))}; there are: "
-                f"{', '.join(SCHEDULER_ARGS)}."
-            )
+        if self.lr_scheduler_args is not None:
+            _check_scheduler(self.lr_scheduler_args)
 
     @property
     def noise(self) -> float:
@@ -99,7 +103,11 @@ class TrainingSettings:
         """Arguments of PyTorch's scheduler: without ``verbose``, which is ours."""
         if self.lr_scheduler_args is None:
             return None
-        return {k: v for k, v in self.lr_scheduler_args.items() if k != "verbose"}
+        return {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in self.lr_scheduler_args.items()
+            if name != "verbose"
+        }
 
     @property
     def verbose(self) -> bool:
@@ -117,12 +125,71 @@ class TrainingSettings:
 
 
 def _name_of(function: Callable[..., Any]) -> str:
-    """Name that says the same in each session; a repr may hold an address."""
-    return getattr(function, "__qualname__", None) or type(function).__qualname__
+    """
+    Name that says the same in each session; a repr may hold an address.
+
+    With the numbers and words that a loss was made with: a repr of PyTorch's leaves them out.
+    """
+    name = getattr(function, "__qualname__", None)
+    if name:
+        return str(name)
+    made_with = ", ".join(
+        f"{key}={value!r}"
+        for key, value in sorted(getattr(function, "__dict__", {}).items())
+        if isinstance(value, int | float | str) and key != "training" and not key.startswith("_")
+    )
+    return f"{type(function).__qualname__}({made_with})"
 
 
-def _check_number(name: str, value: float, *, above: bool = False) -> None:
+def checked_count(name: str, value: object) -> int:
+    """
+    Return a number of things as a plain integer.
+
+    Raises
+    ------
+    ParameterError
+        If it is not an integer of at least 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ParameterError(f"{name} must be an integer of at least 1, got {value!r}.")
+    return int(value)
+
+
+def checked_flag(name: str, value: object) -> bool:
+    """
+    Return a yes or no as it is; words such as ``"no"``, which count as true, are refused.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither True nor False.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ParameterError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
+
+
+def _check_scheduler(arguments: object) -> None:
+    if not isinstance(arguments, Mapping):
+        raise ParameterError(
+            "lr_scheduler_args must be a mapping such as {'factor': 0.5, 'patience': 5}, or None "
+            f"for a constant learning rate, got {arguments!r}."
+        )
+    unknown = [name for name in arguments if name not in SCHEDULER_ARGS]
+    if unknown:
+        raise ParameterError(
+            f"lr_scheduler_args has no {', '.join(map(repr, unknown))}; there are: "
+            f"{', '.join(SCHEDULER_ARGS)}."
+        )
+    for name in {*arguments} - {"mode", "threshold_mode", "verbose"}:
+        value = arguments[name]
+        for number in value if isinstance(value, list | tuple) else (value,):
+            _checked_number(f"lr_scheduler_args[{name!r}]", number)
+
+
+def _checked_number(name: str, value: float, *, above: bool = False) -> float:
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or value < 0 or (above and value == 0):
         least = "above 0" if above else "of at least 0"
         raise ParameterError(f"{name} must be a finite number {least}, got {value!r}.")
+    return float(value)
