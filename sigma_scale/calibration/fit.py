@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,6 +101,9 @@ def set_calibration(
     ParameterError
         If the width is not positive or a number is not finite.
     """
+    for name, value in (("scale_kev", scale_kev), ("offset_kev", offset_kev)):
+        if value is not None and not isinstance(value, Real):
+            raise ParameterError(f"{name} must be a number in keV, not {value!r}.")
     axis = image.energy
     if scale_kev is not None:
         axis = replace(axis, scale_kev=float(scale_kev))
@@ -158,8 +162,11 @@ def fit_calibration(
         ("max_gain_error", max_gain_error),
         ("max_residual_ev", max_residual_ev),
     ):
-        if not (math.isfinite(value) and value > 0):
-            raise ParameterError(f"{name} must be a positive number, not {value}.")
+        if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
+            raise ParameterError(f"{name} must be a positive number, not {value!r}.")
+    for name, names in (("elements", elements), ("lines", lines)):
+        if isinstance(names, str):
+            raise ParameterError(f"{name} must be a list such as [{names!r}], not a word.")
     if measured_peaks is not None:
         return calibration_from(measured_peaks, max_residual_ev / 1000.0)
     spectrum = _sum_spectrum(image)

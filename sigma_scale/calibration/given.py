@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +14,6 @@ from sigma_scale.errors import ParameterError, SigmaScaleWarning
 from sigma_scale.xray import line_energy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
 __all__ = ["BY_HAND", "FEWEST_PEAKS", "calibration_from"]
@@ -42,13 +41,22 @@ def calibration_from(measured_peaks: Mapping[str, float], tolerance_kev: float) 
     Raises
     ------
     ParameterError
-        If the peaks contradict each other.
+        If they are no energies by lines, or contradict each other.
+    UnknownLineError
+        If a line is not in the table.
     """
+    if not isinstance(measured_peaks, Mapping):
+        raise ParameterError(
+            f"Measured peaks are energies by lines, not {measured_peaks!r}. {BY_HAND}"
+        )
     if not measured_peaks:
         raise ParameterError(f"No measured peaks are given. {BY_HAND}")
     names = sorted(measured_peaks, key=line_energy)
     true = np.array([line_energy(name) for name in names])
-    measured = np.array([float(measured_peaks[name]) for name in names])
+    try:
+        measured = np.array([float(measured_peaks[name]) for name in names])
+    except (TypeError, ValueError):
+        measured = np.full(true.shape, np.nan)
     if not np.isfinite(measured).all():
         raise ParameterError(f"Measured peaks are energies in keV, not {dict(measured_peaks)}.")
     agrees = np.ones(true.size, dtype=bool)

@@ -25,6 +25,7 @@ __all__ = ["Bounds", "best_line", "coarse_line", "robust_line"]
 _LEAST_DISTANCE_KEV = 0.4  # a gain from lines closer together is mostly noise
 _COARSE_TOLERANCE_KEV = 0.02
 _FIT_SCALE_KEV = 0.003  # deviations well above this hardly pull
+_CONSENSUS_KEV = 0.006  # a peak further off than this contradicts, however far it is
 _MODEL_ERROR_KEV = 0.002  # line energies and peak shapes are not known better
 _RESERVE = 0.15
 """How much of the score the largest plausible correction costs; of two equals the smaller wins."""
@@ -181,16 +182,30 @@ def robust_line(
 
     Notes
     -----
-    Least squares with a Cauchy loss (``scipy.optimize.least_squares``).
+    Least squares with a Cauchy loss (``scipy.optimize.least_squares``). Such a loss has several
+    minima, and a wrong peak far from the others can make the lowest: all peaks a little off. So the
+    fit is made again, of those peaks only that agree with the line most of them lie on, and the
+    line that contradicts fewer peaks counts.
     """
     from scipy.optimize import least_squares
 
     scale = np.hypot(errors, _MODEL_ERROR_KEV)
 
-    def deviations(line: NDArray[np.float64]) -> NDArray[np.float64]:
-        off: NDArray[np.float64] = (line[0] * measured + line[1] - true) / scale
-        return off
+    def fitted(
+        begin: tuple[float, float], chosen: NDArray[np.bool_] | slice
+    ) -> NDArray[np.float64]:
+        def deviations(line: NDArray[np.float64]) -> NDArray[np.float64]:
+            off: NDArray[np.float64] = (line[0] * measured + line[1] - true) / scale
+            return off[chosen]
 
-    loss = {"loss": "cauchy", "f_scale": _FIT_SCALE_KEV / _MODEL_ERROR_KEV}
-    fit = least_squares(deviations, start, x_scale=(1e-3, 1e-3), **loss)
-    return float(fit.x[0]), float(fit.x[1])
+        loss = {"loss": "cauchy", "f_scale": _FIT_SCALE_KEV / _MODEL_ERROR_KEV}
+        line: NDArray[np.float64] = least_squares(deviations, begin, x_scale=(1e-3, 1e-3), **loss).x
+        return line
+
+    def contradictions(line: NDArray[np.float64]) -> float:
+        off = (line[0] * measured + line[1] - true) / _CONSENSUS_KEV
+        return float(np.minimum(off**2, 1.0).sum())
+
+    gain, shift, agrees = best_line(measured, true, tolerance_kev=_CONSENSUS_KEV)
+    best = min(fitted(start, slice(None)), fitted((gain, shift), agrees), key=contradictions)
+    return float(best[0]), float(best[1])

@@ -176,6 +176,33 @@ def test_two_peaks_are_too_few():
         calibrate(image, elements=["Si", "Ca"])
 
 
+def peaks_image(energies_kev) -> SpectrumImage:
+    """Peaks of the detector's width on a flat background, on an axis that is right."""
+    axis = EnergyAxis(1024, 0.01)
+    energies = np.array(energies_kev)
+    sigma = np.sqrt(2500 * (energies - 5.8987) + 130**2) / 2354.82
+    shapes = np.exp(-0.5 * ((axis.values[:, None] - energies) / sigma) ** 2).sum(axis=1)
+    counts = np.round(500 * shapes + 5).astype(np.uint16)
+    return SpectrumImage.from_array(np.tile(counts, (8, 8, 1)), axis)
+
+
+@pytest.mark.parametrize("off_kev", [-0.03, 0.03])
+@pytest.mark.parametrize(("gain", "shift"), [(1.0, 0.0), (1.01, -0.04)])
+def test_one_found_peak_of_another_line_hardly_pulls_and_is_rejected(gain, shift, off_kev):
+    """At the end of the axis, far from the others, a plain fit would follow it."""
+    names = ["O_Ka", "Na_Ka", "Al_Ka", "Si_Ka", "Ca_Ka", "Zn_Ka"]
+    energies = [line_energy(name) for name in names]
+    wrong = [*energies[:-1], energies[-1] + off_kev]
+    elements = [name.partition("_")[0] for name in names]
+    calibration = fit_calibration(miscalibrated(peaks_image(wrong), gain, shift), elements=elements)
+    assert [peak.line for peak in calibration.rejected] == ["Zn_Ka"]
+    assert {peak.line for peak in calibration.used} == set(names) - {"Zn_Ka"}
+    measured = (np.array(energies[:-1]) - shift) / gain
+    corrected = calibration.gain * measured + calibration.shift_kev
+    np.testing.assert_allclose(corrected, energies[:-1], atol=0.002)
+    assert calibration.rejected[0].residual_ev == pytest.approx(1000 * off_kev, abs=5.0)
+
+
 def test_corrections_beyond_what_is_allowed_are_not_made(minerals):
     wrong = miscalibrated(minerals, 1.02, 0.08)
     with pytest.raises(ParameterError):
@@ -217,6 +244,9 @@ def test_a_given_peak_of_another_line_is_left_out_and_named():
         ({}, ParameterError, "No measured peaks"),
         ({"Fe_Kx": 6.4}, UnknownLineError, "Fe_Kx"),
         ({"Fe_Ka": float("nan")}, ParameterError, "energies in keV"),
+        ({"Fe_Ka": "6.4 keV"}, ParameterError, "energies in keV"),
+        ({"Fe_Ka": None}, ParameterError, "energies in keV"),
+        (["Fe_Ka"], ParameterError, "energies by lines"),
         ({"Fe_Ka": 1.7, "Si_Ka": 6.4}, ParameterError, "not in the order"),
         ({"Fe_Ka": 6.4, "Si_Ka": 6.4}, ParameterError, "same energy"),
         ({"Fe_Ka": 6.4, "Si_Ka": 1.74, "Ca_Ka": 4.1}, ParameterError, "No three .* Ca_Ka"),
@@ -228,10 +258,16 @@ def test_given_peaks_that_make_no_sense_are_refused(peaks, error, message):
 
 
 @pytest.mark.parametrize("name", ["tolerance_kev", "max_gain_error", "max_residual_ev"])
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "0.1", None])
 def test_limits_must_be_positive_numbers(name, value):
     with pytest.raises(ParameterError, match=name):
         calibrate(flat(), **{name: value})
+
+
+@pytest.mark.parametrize(("name", "word"), [("elements", "CO"), ("lines", "Fe_Ka")])
+def test_a_word_is_no_list_of_names(name, word):
+    with pytest.raises(ParameterError, match=rf"{name} must be a list"):
+        calibrate(flat(), **{name: word})
 
 
 def test_unknown_elements_are_named(minerals):
@@ -245,9 +281,16 @@ def test_calibration_by_hand():
     assert set_calibration(image, scale_kev=0.02).energy == EnergyAxis(1024, 0.02, -0.2)
     assert set_calibration(image).energy == image.energy
     assert image.energy.offset_kev == -0.2
-    for wrong in ({"scale_kev": 0.0}, {"scale_kev": float("nan")}, {"offset_kev": float("inf")}):
-        with pytest.raises(ParameterError):
-            set_calibration(image, **wrong)
+    for name, values, message in (
+        ("scale_kev", (0.0, -0.01, float("nan")), "positive width"),
+        ("scale_kev", ("0.01",), "scale_kev must be a number"),
+        ("offset_kev", (float("inf"), float("nan")), "finite"),
+        ("offset_kev", ("zero",), "offset_kev must be a number"),
+    ):
+        for value in values:
+            with pytest.raises(ParameterError, match=message):
+                set_calibration(image, **{name: value})
+    assert image.energy == EnergyAxis(1024, 0.01, -0.2)
 
 
 def test_a_calibration_can_be_applied_to_another_map():
