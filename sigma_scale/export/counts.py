@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -25,7 +25,40 @@ __all__ = ["export_counts"]
 _DTYPES = tuple(np.dtype(name) for name in ("u1", "u2", "u4", "u8", "f4", "f8"))
 _HIGHEST_LEVEL = 9
 
-_FORMATS: dict[str, Any] = {".hspy": hspy, ".zspy": zspy, ".zarr": plain_zarr}
+
+class _Format(Protocol):
+    """What a module of a format has."""
+
+    @property
+    def CHUNK_BYTES(self) -> int:  # noqa: N802 - a constant of the module
+        """Largest size of a chunk that has more than one pixel."""
+
+    def is_export(self, path: Path) -> bool:
+        """Whether there is an export of this format at a path."""
+
+    def write(self, path: Path, image: SpectrumImage, tiles: DenseTiles, level: int) -> None:
+        """
+        Write a map to a file or folder.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            What to write; nothing is there yet.
+        image : SpectrumImage
+            The map.
+        tiles : DenseTiles
+            Its spectra.
+        level : int
+            Effort of compression, 0 for none.
+
+        Raises
+        ------
+        StoreError, OSError
+            If it can't be written.
+        """
+
+
+_FORMATS: dict[str, _Format] = {".hspy": hspy, ".zspy": zspy, ".zarr": plain_zarr}
 
 
 def export_counts(
@@ -92,7 +125,7 @@ def export_counts(
     )
     check_target(path, image, overwrite=overwrite, replaceable=target.is_export)
     _check_memory(tiles)
-    _written(path, lambda draft: target.write(draft, image, tiles, level))
+    _write_whole(path, target, lambda draft: target.write(draft, image, tiles, level))
     return path
 
 
@@ -121,11 +154,16 @@ def _check_memory(tiles: DenseTiles) -> None:
     )
 
 
-def _written(path: Path, write: Callable[[Path], None]) -> None:
+def _write_whole(path: Path, target: _Format, write: Callable[[Path], None]) -> None:
     """Write a draft beside the target and put it in its place once it is whole."""
     try:
         with draft_of(path) as draft:
             write(draft)
+            if not target.is_export(draft):
+                raise StoreError(
+                    f"{path} can't be written: its draft {draft.name} was removed meanwhile. Is "
+                    "another export to the same place running?"
+                )
     except SigmaScaleError:
         raise
     except OSError as error:

@@ -49,18 +49,7 @@ def is_export(path: Path) -> bool:
 
 def write(path: Path, image: SpectrumImage, tiles: DenseTiles, level: int) -> None:
     """
-    Write a .hspy file.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        File to write; nothing is there yet.
-    image : SpectrumImage
-        The map.
-    tiles : DenseTiles
-        Its spectra.
-    level : int
-        Effort of gzip, 0 for none.
+    Write a .hspy file; see :func:`~sigma_scale.export.export_counts`.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sigma_scale.export.target import read_json
-from sigma_scale.export.zarr_chunks import write_chunks
+from sigma_scale.export.zarr_chunks import CHUNK_BYTES, write_chunks
 from sigma_scale.store.layout import consolidate
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CHUNK_BYTES", "is_export", "write"]
 
-CHUNK_BYTES = 8 * 2**20
 _WRITTEN_BY = "sigma-scale export"
 _MARK = "written_by"
 _IMAGE_CHUNK = 2048
@@ -40,20 +39,7 @@ def is_export(path: Path) -> bool:
 
 
 def write(path: Path, image: SpectrumImage, tiles: DenseTiles, level: int) -> None:
-    """
-    Write a plain zarr group.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Folder to write; nothing is there yet.
-    image : SpectrumImage
-        The map.
-    tiles : DenseTiles
-        Its spectra.
-    level : int
-        Effort of zstd, 0 for none.
-    """
+    """Write a plain zarr group; see :func:`~sigma_scale.export.export_counts`."""
     import zarr
 
     dataset = _around_the_counts(image)

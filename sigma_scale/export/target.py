@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import uuid
 from contextlib import contextmanager
@@ -64,6 +65,9 @@ def draft_of(path: Path) -> Iterator[Path]:
     """
     Name to write to, moved to its place if all went well and removed if not.
 
+    What a writer to the same target left when it was killed is removed: its draft at once, and an
+    earlier result that it had moved aside when the new one is in its place.
+
     Parameters
     ----------
     path : pathlib.Path
@@ -75,6 +79,7 @@ def draft_of(path: Path) -> Iterator[Path]:
         A hidden name in the same folder, where nothing is yet.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left(path, "part")
     token = uuid.uuid4().hex
     draft = path.with_name(f".{path.name}.{token}.part")
     try:
@@ -88,15 +93,22 @@ def draft_of(path: Path) -> Iterator[Path]:
             except OSError:
                 aside.rename(path)
                 raise
-            shutil.rmtree(aside, ignore_errors=True)
         else:
             draft.replace(path)
+        _remove_left(path, "old")
     finally:
         _remove(draft)
 
 
+def _remove_left(path: Path, ending: str) -> None:
+    """Remove the hidden names of a target: those with a token of ours and an ending."""
+    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{32}}\.{ending}")
+    for found in [entry for entry in path.parent.iterdir() if ours.fullmatch(entry.name)]:
+        _remove(found)
+
+
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from sigma_scale.export.tiles import DenseTiles, Tile
 
-__all__ = ["write_chunks"]
+__all__ = ["CHUNK_BYTES", "write_chunks"]
+
+CHUNK_BYTES = 8 * 2**20
+"""Largest size of a dense chunk in zarr."""
 
 
 def write_chunks(array: zarr.Array[Any], tiles: DenseTiles) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sigma_scale.export.hyperspy_layout import FORMAT_VERSION, group_name, signal_tree, write_tree
 from sigma_scale.export.target import read_json
-from sigma_scale.export.zarr_chunks import write_chunks
+from sigma_scale.export.zarr_chunks import CHUNK_BYTES, write_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CHUNK_BYTES", "is_export", "write"]
 
-CHUNK_BYTES = 8 * 2**20
-
 
 def is_export(path: Path) -> bool:
     """Whether there is a .zspy folder at a path."""
@@ -32,20 +30,7 @@ def is_export(path: Path) -> bool:
 
 
 def write(path: Path, image: SpectrumImage, tiles: DenseTiles, level: int) -> None:
-    """
-    Write a .zspy folder.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Folder to write; nothing is there yet.
-    image : SpectrumImage
-        The map.
-    tiles : DenseTiles
-        Its spectra.
-    level : int
-        Effort of zstd, 0 for none.
-    """
+    """Write a .zspy folder; see :func:`~sigma_scale.export.export_counts`."""
     import numcodecs
     import zarr
 

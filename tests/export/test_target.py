@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -19,6 +20,9 @@ from sigma_scale.spectra import (
     SpectrumImage,
 )
 from sigma_scale.store import write_map
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SUFFIXES = [".hspy", ".zspy", ".zarr"]
 
@@ -118,6 +122,79 @@ def test_a_failure_leaves_nothing_new_and_keeps_the_old(tmp_path, image, error, 
             export_counts(failing, tmp_path / f"new{suffix}")
         assert before == {p: p.read_bytes() for p in (path, *path.rglob("*")) if p.is_file()}
     assert left() == sorted(f"map{suffix}" for suffix in SUFFIXES)
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from sigma_scale.export import export_counts
+from sigma_scale.spectra import EnergyAxis, EventBlock, SpectrumImage
+
+class Killing:
+    shape, dtype, chunk_shape = (64, 64, 20), np.dtype("u2"), (16, 16)
+
+    def read_block(self, row, column, scratch=None):
+        if (row, column) == (3, 3):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return EventBlock.from_dense(np.ones((16, 16, 20), dtype=np.uint16))
+
+    def __dask_tokenize__(self):
+        return "killing"
+
+export_counts(SpectrumImage(Killing(), EnergyAxis(20, 0.01)), sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_draft_of_a_killed_export_is_removed_by_the_next(tmp_path, image, suffix, dense, left):
+    path = tmp_path / f"map{suffix}"
+    others = [f".other{suffix}.{'a' * 32}.part", f".map{suffix}.notes.part", f"map{suffix}.part"]
+    for name in others:
+        (tmp_path / name).write_bytes(b"somebody else's")
+    process = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", KILLED, str(path)], capture_output=True, check=False
+    )
+    assert process.returncode == -9
+    (draft,) = {*left()} - {*others}
+    assert draft.startswith(f".map{suffix}.")
+    export_counts(image, path)
+    assert left() == sorted([path.name, *others])
+    np.testing.assert_array_equal(dense(path), image.source.data)
+
+
+@pytest.mark.parametrize("suffix", [".zspy", ".zarr"])
+def test_what_was_moved_aside_goes_only_when_the_new_one_is_whole(tmp_path, image, suffix, left):
+    """As after a kill between the two renames that replace a folder."""
+    path = export_counts(image, tmp_path / f"map{suffix}")
+    aside = path.rename(tmp_path / f".map{suffix}.{'0' * 32}.old")
+    with pytest.raises(StoreError):
+        export_counts(SpectrumImage(Failing(OSError(28, "full")), EnergyAxis(20, 0.01)), path)
+    assert left() == [aside.name]
+    export_counts(image, path)
+    assert left() == [path.name]
+
+
+class Rival(Failing):
+    """A source during whose last block another export to the same target runs."""
+
+    def __init__(self, rival: Callable[[], object]) -> None:
+        self.rival = rival
+
+    def read_block(self, row: int, column: int, scratch: Scratch | None = None) -> EventBlock:
+        if (row, column) == (3, 3):
+            self.rival()
+        return EventBlock.from_dense(np.ones((16, 16, 20), dtype=np.uint16))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_of_two_exports_to_one_target_a_whole_one_is_left(tmp_path, image, suffix, dense, left):
+    path = tmp_path / f"map{suffix}"
+    source = Rival(lambda: export_counts(image, path))
+    with pytest.raises(StoreError, match=f"map{suffix} can't be written"):
+        export_counts(SpectrumImage(source, EnergyAxis(20, 0.01)), path)
+    np.testing.assert_array_equal(dense(path), image.source.data)
+    assert left() == [path.name]
 
 
 LIMITED = """
