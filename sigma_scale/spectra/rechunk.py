@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from sigma_scale.spectra.events import EventBlock
 from sigma_scale.spectra.regions import RegionPlan
+from sigma_scale.spectra.source import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
-    from sigma_scale.spectra.source import BlockSource, Scratch
+    from numpy.typing import NDArray
+
+    from sigma_scale.spectra.source import BlockSource
 
 __all__ = ["Chunk", "chunk_plan", "chunks_of_region"]
 
@@ -40,13 +45,22 @@ def chunk_plan(source: BlockSource, chunk_shape: tuple[int, int]) -> RegionPlan:
     chunk_shape : tuple of int
         Rows and columns of a chunk.
     """
-    limits = []
-    side = math.isqrt(source.shape[0] * source.shape[1] // _REGIONS)
-    for length, chunk, block in zip(source.shape, chunk_shape, source.chunk_shape, strict=False):
-        tile = _tile(chunk, block, length)
-        step = tile * max(1, round(min(side, _LARGEST_SIDE) / tile))
-        limits.append((*range(0, length, step), length))
-    return RegionPlan(limits[0], limits[1], (1, 1))
+    rows, columns, _ = source.shape
+    side = min(math.isqrt(rows * columns // _REGIONS), _LARGEST_SIDE)
+    height = _tile(chunk_shape[0], source.chunk_shape[0], rows)
+    width = _tile(chunk_shape[1], source.chunk_shape[1], columns)
+    # A region that must be long one way is short the other, or there would be too few for all
+    # threads to be busy to the end.
+    return RegionPlan(
+        _limits(rows, height, side * side / max(side, width)),
+        _limits(columns, width, side * side / max(side, height)),
+        (1, 1),
+    )
+
+
+def _limits(length: int, tile: int, wanted: float) -> tuple[int, ...]:
+    """Limits of regions of whole tiles, each about as long as wanted."""
+    return (*range(0, length, tile * max(1, round(wanted / tile))), length)
 
 
 def chunks_of_region(
@@ -90,7 +104,7 @@ def chunks_of_region(
     for y in range(top, bottom, height):
         for x in range(left, right, width):
             tile = (y, min(y + height, bottom), x, min(x + width, right))
-            for chunk in _chunks_of_tile(source, tile, chunk_shape, leave_out):
+            for chunk in _chunks_of_tile(source, tile, chunk_shape, leave_out, scratch):
                 if (chunk.row, chunk.column) not in leave_out:
                     yield chunk
 
@@ -108,6 +122,7 @@ def _chunks_of_tile(
     tile: tuple[int, int, int, int],
     chunk_shape: tuple[int, int],
     leave_out: Collection[tuple[int, int]],
+    scratch: Scratch | None,
 ) -> Iterator[Chunk]:
     """Read each block that overlaps a tile once, and cut its chunks from strips of blocks."""
     top, bottom, left, right = tile
@@ -123,11 +138,52 @@ def _chunks_of_tile(
             if part:
                 strips[row].append(band.window(part, slice(0, right - left)))
     for row in rows:
-        strip = EventBlock.stacked(strips.pop(row))
+        parts = [_Strip(block, width) for block in strips.pop(row)]
         for column in columns:
-            first = column * width - left
-            cut = slice(first, min(first + width, right - left))
-            yield Chunk(row, column, strip.window(slice(0, strip.shape[0]), cut))
+            block = _joined(parts, column - columns.start, scratch or Scratch())
+            yield Chunk(row, column, block)
+
+
+class _Strip:
+    """
+    A block that is cut into columns, each so many pixels wide.
+
+    Where the events of every row and column begin is worked out once for all columns.
+    """
+
+    def __init__(self, block: EventBlock, width: int) -> None:
+        self.block = block
+        self._width = width
+        edges = np.arange(0, block.shape[1], width)
+        grid = block.per_pixel.reshape(block.shape[:2])
+        per_cell = np.add.reduceat(grid, edges, axis=1, dtype=np.int64)
+        self._stops = np.cumsum(per_cell).reshape(per_cell.shape)
+        self._starts = self._stops - per_cell
+
+    def per_pixel(self, column: int) -> NDArray[Any]:
+        """Numbers of events of a column's pixels, shape (rows, pixels)."""
+        grid = self.block.per_pixel.reshape(self.block.shape[:2])
+        return grid[:, column * self._width : (column + 1) * self._width]
+
+    def runs(self, column: int) -> list[slice]:
+        """Events of a column, row by row."""
+        starts, stops = self._starts[:, column].tolist(), self._stops[:, column].tolist()
+        return [slice(a, b) for a, b in zip(starts, stops, strict=True)]
+
+
+def _joined(parts: Sequence[_Strip], column: int, scratch: Scratch) -> EventBlock:
+    """One column of strips that lie one below the other, its events copied once."""
+    per_pixel = np.concatenate([part.per_pixel(column) for part in parts])
+    runs = [(part.block, run) for part in parts for run in part.runs(column)]
+    n_events = sum(run.stop - run.start for _, run in runs)
+    streams = []
+    for name in ("gap_low", "gap_high", "counts"):
+        pieces = [getattr(block, name)[run] for block, run in runs]
+        dtype = np.result_type(*(getattr(part.block, name) for part in parts))
+        memory = scratch.take(f"joined_{name}", n_events * dtype.itemsize).view(dtype)
+        streams.append(np.concatenate(pieces, out=memory))
+    shape = (*per_pixel.shape, parts[0].block.shape[2])
+    return EventBlock(shape, per_pixel.ravel(), *streams)
 
 
 def _bands(

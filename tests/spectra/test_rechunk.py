@@ -1,6 +1,8 @@
 """Chunks of any shape from blocks of any shape, each block read once where they fit together."""
 
+import dataclasses
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,6 +77,46 @@ def test_blocks_of_chunks_that_are_left_out_are_not_read():
     same = Counting(make(300, 300, 5), (128, 128))
     assemble(same, (128, 128), leave_out=done)
     assert not done & set(same.read)
+
+
+class Narrow(ArraySource):
+    """Counts of which each block has the narrowest type that holds them, as in a store."""
+
+    def read_block(self, row, column, scratch=None):
+        block = super().read_block(row, column, scratch)
+        narrow = np.min_scalar_type(int(block.counts.max(initial=0)))
+        return dataclasses.replace(block, counts=block.counts.astype(narrow))
+
+
+def test_blocks_of_different_types_are_joined():
+    dense = make(64, 70, 9)
+    dense[0, 0, 3], dense[40, 69, 8] = 1000, 65535
+    found, _ = assemble(Narrow(dense, (8, 70)), (32, 32))
+    np.testing.assert_array_equal(found, dense)
+
+
+def test_without_scratch_chunks_stay_good():
+    source = ArraySource(make(64, 70), (8, 70))
+    chunks = list(chunks_of_region(source, (0, 64, 0, 70), (32, 32)))
+    assert len(chunks) == 6
+    for row, column, block in chunks:
+        part = source.data[row * 32 : row * 32 + 32, column * 32 : column * 32 + 32]
+        np.testing.assert_array_equal(block.to_dense(), part)
+
+
+@pytest.mark.parametrize(
+    ("shape", "block", "n_regions"),
+    [
+        ((4096, 4096), (128, 128), (6, 6)),
+        ((1024, 4096), (64, 4096), (8, 1)),  # as long as a block, so no higher than a chunk
+        ((4096, 1024), (4096, 64), (1, 8)),
+        ((4096, 4096), (128, 4096), (32, 1)),
+        ((65536, 65536), (128, 128), (64, 64)),
+    ],
+)
+def test_regions_are_many_however_wide_the_blocks(shape, block, n_regions):
+    source = SimpleNamespace(shape=(*shape, 10), chunk_shape=block)
+    assert chunk_plan(source, (128, 128)).shape == n_regions
 
 
 def test_blocks_join_only_where_they_fit():
