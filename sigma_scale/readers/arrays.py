@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sigma_scale.errors import FileFormatError, ParameterError
-from sigma_scale.readers.guard import require_file
+from sigma_scale.readers.guard import decoding, require_file
 from sigma_scale.readers.layout import Layout
 from sigma_scale.readers.lazy_arrays import ArrayLikeSource, ChunkedSource, plan_for
-from sigma_scale.readers.refusing import refusing
 from sigma_scale.readers.xarray_files.axes import (
     default_energy_axis,
     energy_axis,
@@ -71,7 +70,7 @@ def read(
         If the array is empty.
     """
     require_file(path, _FORMAT)
-    with refusing(path, _FORMAT):
+    with decoding(path, _FORMAT):
         array = _mapped(path)
         if array.ndim not in (1, 2, 3):
             raise FileFormatError(
@@ -117,17 +116,9 @@ class NpySource(ChunkedSource):
     """Counts in a .npy file."""
 
     def read_rows(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """
-        Part of the array.
-
-        Raises
-        ------
-        FileFormatError
-            If it can't be read.
-        """
-        with refusing(self.path, self.format_name):
-            array = _mapped(self.path)
-            return self.layout.arranged(np.array(array[self.layout.index(rows, columns)]))
+        """Part of the array."""
+        array = _mapped(self.path)
+        return self.layout.arranged(np.array(array[self.layout.index(rows, columns)]))
 
 
 def _mapped(path: Path) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from sigma_scale.errors import EmptyMapError, FileFormatError, ParameterError
 from sigma_scale.readers.guard import decoding
 from sigma_scale.spectra import EventBlock
 from sigma_scale.spectra.events import check_counts
-from sigma_scale.spectra.source import CHUNK_PIXELS
+from sigma_scale.spectra.source import CHUNK_PIXELS, block_slices
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -121,15 +122,13 @@ class DenseSource(ABC):
         ------
         FileFormatError
             If the file can't be read there or holds what can't be counts.
+        ParameterError
+            If there is no such block.
         """
-        height, width = self.chunk_shape
-        top, left = row * height, column * width
-        columns = slice(left, min(left + width, self.shape[1]))
-        pieces = [
-            self.read_piece(rows, columns)
-            for rows in self.pieces(slice(top, min(top + height, self.shape[0])), columns)
-        ]
-        return EventBlock.stacked(pieces)
+        rows, columns = block_slices(self, row, column)
+        return EventBlock.stacked(
+            [self.read_piece(piece, columns) for piece in self.pieces(rows, columns)]
+        )
 
     def pieces(self, rows: slice, columns: slice) -> Iterator[slice]:
         """
@@ -163,8 +162,22 @@ class DenseSource(ABC):
                 f"{self.path} is damaged: rows {rows.start} to {rows.stop - 1} have the shape "
                 f"{dense.shape} instead of {expected}."
             )
+        with self.naming(rows, columns):
+            counts = as_counts(dense, self.dtype)
+            return EventBlock.from_dense(counts, corner=(rows.start, columns.start))
+
+    @contextmanager
+    def naming(self, rows: slice, columns: slice) -> Iterator[None]:
+        """
+        Name the file and the part of the map in errors about counts that can't be.
+
+        Raises
+        ------
+        FileFormatError
+            If there is such an error.
+        """
         try:
-            return EventBlock.from_dense(as_counts(dense, self.dtype))
+            yield
         except (FileFormatError, ParameterError) as error:
             raise FileFormatError(
                 f"{self.path}, rows {rows.start} to {rows.stop - 1}, columns {columns.start} to "
@@ -187,11 +200,10 @@ def as_counts(dense: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     Raises
     ------
     FileFormatError
-        If integers are negative or larger than 32 bits hold, or floats are infinite or missing
-        in some channels of a pixel only.
+        If integers are negative or larger than 32 bits hold.
     """
     if dtype.kind == "f":
-        return _without_missing(dense.astype(dtype, copy=False))
+        return dense.astype(dtype, copy=False)
     negative = dense.dtype.kind == "i" and dense.min(initial=0) < 0
     wider = dense.dtype.itemsize > dtype.itemsize
     if negative or (wider and dense.max(initial=0) > np.iinfo(dtype).max):
@@ -202,19 +214,3 @@ def as_counts(dense: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     if dense.dtype.itemsize == dtype.itemsize and dense.dtype.isnative:
         return dense.view(dtype)
     return dense.astype(dtype, copy=False)
-
-
-def _without_missing(dense: NDArray[Any]) -> NDArray[Any]:
-    """Pixels that were not measured, NaN in every channel, without counts."""
-    finite = np.isfinite(dense)
-    if finite.all():
-        return dense
-    missing = np.isnan(dense).all(axis=-1)
-    spoiled = ~finite.all(axis=-1) & ~missing
-    if spoiled.any():
-        row, column = np.argwhere(spoiled)[0]
-        raise FileFormatError(
-            f"{int(spoiled.sum())} pixels have counts that are infinite or missing in some "
-            f"channels only, the first in row {row} and column {column} of this part."
-        )
-    return np.where(missing[..., None], dense.dtype.type(0), dense)

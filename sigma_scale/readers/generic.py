@@ -12,8 +12,7 @@ import numpy as np
 from sigma_scale.compute import check_memory
 from sigma_scale.errors import FileFormatError
 from sigma_scale.files import size_of
-from sigma_scale.readers.guard import require_file
-from sigma_scale.readers.refusing import refusing
+from sigma_scale.readers.guard import decoding, require_file
 from sigma_scale.readers.signals import choose_eds, image_from_signals, map_layout
 from sigma_scale.readers.xarray_files.axes import default_energy_axis
 
@@ -71,7 +70,7 @@ def read(path: Path, *, title: str | None = None) -> SpectrumImage:
     suffix = path.suffix.lower()
     format_name = suffix
     require_file(path, format_name)
-    with refusing(path, format_name):
+    with decoding(path, format_name):
         with _DecoderErrors(path, format_name):
             signals = _mapped(path, _MAPPED[suffix]) if suffix in _MAPPED else _whole(path)
         signals = [_described(signal) for signal in signals]

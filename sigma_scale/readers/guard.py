@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
+import tokenize
+import zipfile
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sigma_scale.errors import FileFormatError, SigmaScaleError, SourceNotFoundError
+from sigma_scale.errors import (
+    EmptyMapError,
+    FileFormatError,
+    SigmaScaleError,
+    SourceNotFoundError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +37,11 @@ DECODER_ERRORS = (
     ValueError,
     struct.error,
     zlib.error,
+    # NumPy parses headers as programs, and numcodecs makes buffers of the size that a chunk says.
+    lzma.LZMAError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    SystemError,
 )
 
 _MOST_COMPRESSED = 100_000
@@ -38,9 +51,11 @@ _SMALL = 64 * 2**20
 @contextmanager
 def decoding(path: Path, format_name: str) -> Iterator[None]:
     """
-    Turn what decoders raise on a damaged file into errors that name the file.
+    Turn what is raised while a file is read into errors that name it, a lack of memory too.
 
-    Errors of this package pass through as they are.
+    Errors of this package pass through, named where they concern the file and don't name it.
+    What needs more memory than the limit is refused before; what there is no memory for then was
+    asked for on the word of a damaged file.
 
     Parameters
     ----------
@@ -58,8 +73,14 @@ def decoding(path: Path, format_name: str) -> Iterator[None]:
     """
     try:
         yield
-    except SigmaScaleError:
-        raise
+    except SigmaScaleError as error:
+        if not isinstance(error, FileFormatError | EmptyMapError) or str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise FileFormatError(
+            f"{path} is damaged, or a part of it takes more memory than there is."
+        ) from error
     except PermissionError as error:
         raise FileFormatError(f"{path} can't be read: {error}") from error
     except DECODER_ERRORS as error:

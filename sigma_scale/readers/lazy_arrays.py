@@ -10,9 +10,9 @@ import numpy as np
 from sigma_scale.errors import EmptyMapError, FileFormatError, ParameterError
 from sigma_scale.readers.dense import DenseSource, as_counts, counts_type
 from sigma_scale.readers.layout import BlockPlan, Layout, plan_blocks
-from sigma_scale.readers.refusing import refusing
 from sigma_scale.spectra import EventBlock
 from sigma_scale.spectra.events import check_counts
+from sigma_scale.spectra.source import block_slices
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -131,16 +131,8 @@ class FileArraySource(ChunkedSource):
         )
 
     def read_rows(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """
-        Part of the array.
-
-        Raises
-        ------
-        FileFormatError
-            If it can't be read.
-        """
-        with refusing(self.path, self.format_name):
-            return slice_array(self.array, self.layout, rows, columns)
+        """Part of the array."""
+        return slice_array(self.array, self.layout, rows, columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,25 +189,23 @@ class ArrayLikeSource:
         Raises
         ------
         ParameterError
-            If the array holds what can't be counts.
+            If there is no such block, or the array holds what can't be counts.
         """
-        plan = plan_for(self.array, self.layout)
-        height, width = plan.chunk_shape
-        top, bottom = row * height, min((row + 1) * height, self.shape[0])
-        columns = slice(column * width, min((column + 1) * width, self.shape[1]))
-        starts = range(top, bottom, plan.rows_at_once)
+        rows, columns = block_slices(self, row, column)
+        step = plan_for(self.array, self.layout).rows_at_once
         return EventBlock.stacked(
             [
-                self._events(slice(start, min(start + plan.rows_at_once, bottom)), columns)
-                for start in starts
+                self._events(slice(start, min(start + step, rows.stop)), columns)
+                for start in range(rows.start, rows.stop, step)
             ]
         )
 
     def _events(self, rows: slice, columns: slice) -> EventBlock:
         dense = slice_array(self.array, self.layout, rows, columns)
         try:
-            return EventBlock.from_dense(as_counts(dense, self.dtype))
-        except FileFormatError as error:
+            counts = as_counts(dense, self.dtype)
+            return EventBlock.from_dense(counts, corner=(rows.start, columns.start))
+        except (FileFormatError, ParameterError) as error:
             raise ParameterError(
                 f"The array, rows {rows.start} to {rows.stop - 1}, columns {columns.start} to "
                 f"{columns.stop - 1}: {error}"

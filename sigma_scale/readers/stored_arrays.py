@@ -14,16 +14,15 @@ import numpy as np
 
 from sigma_scale.compute import check_memory
 from sigma_scale.errors import FileFormatError
-from sigma_scale.files import size_of
+from sigma_scale.files import fingerprint_of, size_of
 from sigma_scale.readers.guard import check_plausible
 from sigma_scale.readers.hdf5.chunks import ChunkReader, read_part
 from sigma_scale.readers.hdf5.files import dataset_at, opened
 from sigma_scale.readers.lazy_arrays import ChunkedSource, chunks_of, plan_for
-from sigma_scale.readers.refusing import refusing
 from sigma_scale.spectra import EventBlock, Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
     from pathlib import Path
 
     import zarr
@@ -152,17 +151,9 @@ class StoredArraySource(ChunkedSource):
         )
 
     def read_rows(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """
-        Part of the array.
-
-        Raises
-        ------
-        FileFormatError
-            If it can't be read.
-        """
-        with refusing(self.path, self.format_name):
-            part = self._stored(self.layout.index(rows, columns))
-            return self.packing.unpacked(self.layout.arranged(part))
+        """Part of the array, unpacked."""
+        part = self._stored(self.layout.index(rows, columns))
+        return self.packing.unpacked(self.layout.arranged(part))
 
     @abstractmethod
     def _stored(self, index: tuple[slice, ...]) -> NDArray[Any]:
@@ -227,6 +218,11 @@ class ZarrSource(StoredArraySource):
     def _stored(self, index: tuple[slice, ...]) -> NDArray[Any]:
         array: Any = open_zarr(self.path)[self.name.strip("/")]
         return np.asarray(array[index])
+
+    def __dask_tokenize__(self) -> Hashable:
+        # A folder keeps its size and time when a file somewhere below it is written again.
+        files = fingerprint_of(self.path) if self.path.is_dir() else None
+        return (super().__dask_tokenize__(), files)
 
 
 class Netcdf3Source(StoredArraySource):

@@ -73,19 +73,23 @@ class EventBlock:
         return sum(a.nbytes for a in (self.per_pixel, self.gap_low, self.gap_high, self.counts))
 
     @classmethod
-    def from_dense(cls, dense: NDArray[Any]) -> EventBlock:
+    def from_dense(cls, dense: NDArray[Any], *, corner: tuple[int, int] = (0, 0)) -> EventBlock:
         """
         List the events of a dense block.
 
         Parameters
         ----------
         dense : array, shape (rows, columns, channels)
-            Counts, unsigned integers of up to 32 bits or floats.
+            Counts, unsigned integers of up to 32 bits or floats. A pixel that is NaN in all
+            channels was not measured and has no events.
+        corner : tuple of int, default: (0, 0)
+            Row and column of the block's first pixel in the map, for messages.
 
         Raises
         ------
         ParameterError
-            If the counts are of another type or there are too many channels.
+            If the counts are of another type, there are too many channels, or a pixel is
+            infinite or NaN in some channels only.
         """
         from sigma_scale.spectra.kernels import find_events
 
@@ -97,6 +101,9 @@ class EventBlock:
         channels = np.empty(n_events, dtype=np.uint16)
         counts = np.empty(n_events, dtype=flat.dtype)
         find_events(flat, per_pixel, channels, counts)
+        # NaN is not zero, so that whatever is no number is among the events.
+        if counts.dtype.kind == "f" and not np.isfinite(counts).all():
+            return cls.from_dense(without_missing(dense, corner))
         return cls._from_channels((rows, columns, n_channels), per_pixel, channels, counts)
 
     @classmethod
@@ -328,6 +335,43 @@ def check_counts(dtype: np.dtype[Any], n_channels: int) -> None:
         )
     if not 1 <= n_channels <= MAX_CHANNELS:
         raise ParameterError(f"Events hold 1 to {MAX_CHANNELS:,} channels, not {n_channels:,}.")
+
+
+def without_missing(
+    dense: NDArray[Any], corner: tuple[int, int] = (0, 0), *, width: int | None = None
+) -> NDArray[Any]:
+    """
+    Counts with zeros for pixels that were not measured, those that are NaN in all channels.
+
+    Parameters
+    ----------
+    dense : array, shape (rows, columns, channels), float
+        Counts.
+    corner : tuple of int, default: (0, 0)
+        Row and column of the first pixel in the map, for messages.
+    width : int, optional
+        Columns of the map, where the rows of ``dense`` are single pixels that follow each other.
+
+    Raises
+    ------
+    ParameterError
+        If a pixel is infinite or NaN in some channels only.
+    """
+    finite = np.isfinite(dense)
+    if finite.all():
+        return dense
+    missing = np.isnan(dense).all(axis=-1)
+    spoiled = ~finite.all(axis=-1) & ~missing
+    if spoiled.any():
+        row, column = (int(place) for place in np.argwhere(spoiled)[0] + corner)
+        if width is not None:
+            row, column = divmod((row - corner[0]) + corner[0] * width + corner[1], width)
+        raise ParameterError(
+            f"{int(spoiled.sum())} pixels have counts that are infinite or missing in some "
+            f"channels only, the first in row {row} and column {column}. Set them to numbers, or "
+            "all channels of such a pixel to NaN if it was not measured."
+        )
+    return np.where(missing[..., None], dense.dtype.type(0), dense)
 
 
 def past_end_error(shape: tuple[int, int, int]) -> CorruptChunkError:

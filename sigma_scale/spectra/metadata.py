@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sigma_scale.errors import FileFormatError
-from sigma_scale.files import fingerprint_of, sha256_of, size_of
+from sigma_scale.files import digest_of, fingerprint_of, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,8 +29,9 @@ class SourceFile:
         File name without folders.
     size : int
         Size in bytes.
-    sha256 : str, optional
-        Hash of its content. It takes long for large files, so it is worked out when the map is
+    digest : str, optional
+        Hash of its content, with the algorithm before it: ``"blake3:..."``, or ``"sha256:..."``
+        in older stores. It takes long for large files, so it is worked out when the map is
         written to a store.
     path : pathlib.Path, optional
         Where the file is; not kept in a store, where it would mean nothing on another machine.
@@ -38,7 +39,7 @@ class SourceFile:
 
     name: str
     size: int
-    sha256: str | None = None
+    digest: str | None = None
     path: Path | None = field(default=None, compare=False, repr=False)
 
     @classmethod
@@ -70,10 +71,10 @@ class SourceFile:
         FileFormatError
             If it can't be read.
         """
-        if self.sha256 is not None or self.path is None:
+        if self.digest is not None or self.path is None:
             return self
         try:
-            return replace(self, sha256=sha256_of(self.path, report))
+            return replace(self, digest=digest_of(self.path, report))
         except OSError as error:
             raise FileFormatError(f"{self.path} can't be read: {error}") from error
 
@@ -87,7 +88,7 @@ class SourceFile:
             If it can't be read.
         """
         if self.path is None:
-            return f"{self.name} {self.size} {self.sha256}"
+            return f"{self.name} {self.size} {self.digest}"
         try:
             return f"{self.name} {fingerprint_of(self.path)}"
         except OSError as error:
@@ -96,7 +97,15 @@ class SourceFile:
     def to_attrs(self) -> dict[str, Any]:
         """Name, size and hash, as far as they are known."""
         attrs: dict[str, Any] = {"name": self.name, "size": self.size}
-        return attrs if self.sha256 is None else {**attrs, "sha256": self.sha256}
+        return attrs if self.digest is None else {**attrs, "digest": self.digest}
+
+    @classmethod
+    def from_attrs(cls, attrs: Mapping[str, Any]) -> Self:
+        """File from a store's attributes; unknown ones are passed over."""
+        digest = attrs.get("digest")
+        if digest is None and "sha256" in attrs:  # as stores had it before BLAKE3
+            digest = f"sha256:{attrs['sha256']}"
+        return cls(attrs["name"], attrs["size"], digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,5 +198,5 @@ class MapMetadata:
             if name in known:
                 known[name] = tuple(known[name])
         if "sources" in known:
-            known["sources"] = tuple(SourceFile(**source) for source in known["sources"])
+            known["sources"] = tuple(map(SourceFile.from_attrs, known["sources"]))
         return cls(**known)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CHUNK_PIXELS", "ArraySource", "BlockSource", "Scratch"]
+__all__ = ["CHUNK_PIXELS", "ArraySource", "BlockSource", "Scratch", "block_slices"]
 
 CHUNK_PIXELS = 128
 """Rows and columns of a block: large enough for little overhead, small enough for memory."""
@@ -67,10 +67,44 @@ class BlockSource(Protocol):
 
         Its counts may be of a narrower type than the map's, if they fit it. A source may keep
         the block in ``scratch``; it is then good until the scratch is used again.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such block.
         """
 
     def __dask_tokenize__(self) -> Hashable:
         """Identity of the counts, so that equal work gets equal names."""
+
+
+def block_slices(source: BlockSource, row: int, column: int) -> tuple[slice, slice]:
+    """
+    Rows and columns of the map that a block covers.
+
+    Parameters
+    ----------
+    source : BlockSource
+        The map's counts.
+    row, column : int
+        Number of the block from the top and from the left.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such block: they are not counted from the end.
+    """
+    (height, width), (n_rows, n_columns, _) = source.chunk_shape, source.shape
+    n_blocks = -(-n_rows // height), -(-n_columns // width)
+    if not (0 <= row < n_blocks[0] and 0 <= column < n_blocks[1]):
+        raise ParameterError(
+            f"There is no block ({row}, {column}): the map has {n_blocks[0]} x {n_blocks[1]} "
+            "blocks, counted from (0, 0)."
+        )
+    return (
+        slice(row * height, min((row + 1) * height, n_rows)),
+        slice(column * width, min((column + 1) * width, n_columns)),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +115,8 @@ class ArraySource:
     Parameters
     ----------
     data : array, shape (y, x, energy)
-        Counts, unsigned integers of up to 32 bits or floats.
+        Counts, unsigned integers of up to 32 bits or floats; pixels that are NaN in all channels
+        have no counts.
     chunk_shape : tuple of int, default: (128, 128)
         Rows and columns of a block.
 
@@ -117,11 +152,16 @@ class ArraySource:
         return self.data.dtype
 
     def read_block(self, row: int, column: int, scratch: Scratch | None = None) -> EventBlock:  # noqa: ARG002
-        """Events of a block."""
-        height, width = self.chunk_shape
-        rows = slice(row * height, (row + 1) * height)
-        columns = slice(column * width, (column + 1) * width)
-        return EventBlock.from_dense(self.data[rows, columns])
+        """
+        Events of a block.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such block, or a pixel is infinite or NaN in some channels only.
+        """
+        rows, columns = block_slices(self, row, column)
+        return EventBlock.from_dense(self.data[rows, columns], corner=(rows.start, columns.start))
 
     def __dask_tokenize__(self) -> Hashable:
         from dask.base import normalize_token

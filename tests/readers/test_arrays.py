@@ -1,6 +1,7 @@
 """Arrays as maps: .npy files, NumPy, dask, xarray and HyperSpy."""
 
 import pickle
+import re
 
 import dask.array as da
 import numpy as np
@@ -24,7 +25,7 @@ from sigma_scale.readers.arrays import (
     from_hyperspy,
     from_xarray,
 )
-from sigma_scale.spectra import EnergyAxis, SpectrumImage
+from sigma_scale.spectra import ArraySource, EnergyAxis, SpectrumImage
 
 AXIS = EnergyAxis(40, 0.02, -0.1)
 
@@ -181,6 +182,54 @@ def test_arrays_with_counts_that_cannot_be_are_refused(bad):
     data[3, 4, 5] = bad
     with pytest.raises(ParameterError, match=str(bad)):
         from_array(data, AXIS).source.read_block(0, 0)
+
+
+def as_numpy(data):
+    return SpectrumImage(ArraySource(data, (16, 16)), AXIS)
+
+
+def as_dask(data):
+    return from_array(da.from_array(data, chunks=(7, 11, 13)), AXIS)
+
+
+def as_labelled(data):
+    return from_xarray(make_dataset(data).counts)
+
+
+def as_signal(data):
+    return from_hyperspy(make_signal(data))
+
+
+IN_MEMORY = [as_numpy, as_dask, as_labelled, as_signal]
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("make", IN_MEMORY)
+def test_pixels_in_memory_that_were_not_measured_have_no_counts(make, dtype):
+    data = make_counts(dtype=dtype)
+    data[3, 4] = data[19, 29] = np.nan
+    image = make(data)
+    np.testing.assert_array_equal(image.to_xarray(), np.nan_to_num(data))
+    assert image.source.read_block(0, 0).to_dense()[3, 4].sum() == 0
+    assert np.isnan(data[3, 4]).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("make", IN_MEMORY)
+def test_pixels_in_memory_that_are_no_numbers_are_refused_by_their_place(make, bad):
+    data = make_counts(dtype="f4")
+    data[18, 25, 7] = bad
+    image = make(data)
+    with pytest.raises(ParameterError, match=r"1 pixels.*missing.*row 18 and column 25\."):
+        image.to_xarray().compute()
+
+
+@pytest.mark.parametrize("make", IN_MEMORY)
+def test_maps_in_memory_have_no_blocks_outside_of_them(make):
+    source = make(make_counts(dtype="f4")).source
+    for place in [(-1, 0), (0, -1), (9, 0), (0, 9)]:
+        with pytest.raises(ParameterError, match=re.escape(f"no block {place}")):
+            source.read_block(*place)
 
 
 def test_arrays_that_are_no_maps_are_refused():

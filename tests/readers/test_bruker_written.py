@@ -19,8 +19,8 @@ from bruker_files import (
 
 from sigma_scale.errors import ParameterError
 from sigma_scale.readers import read
+from sigma_scale.readers.bruker import container
 from sigma_scale.readers.bruker import index as bruker_index
-from sigma_scale.readers.bruker import streams
 from sigma_scale.spectra import Scratch
 
 PACKINGS = [16, 12, "runs", "mixed", "auto"]
@@ -172,7 +172,7 @@ def test_the_stream_may_be_read_in_small_pieces(tmp_path, monkeypatch):
     counts = make_counts()
     path = write_bcf(tmp_path / "map.bcf", counts, packing="mixed", block_size=544)
     expected = read(path).source.index
-    monkeypatch.setattr(streams, "_PIECE_BYTES", 1)
+    monkeypatch.setattr(container, "_PIECE_BYTES", 1)
     found = read(path).source.index
     np.testing.assert_array_equal(found.starts, expected.starts)
     assert found.largest_count == expected.largest_count

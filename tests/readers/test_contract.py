@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
+import re
 import shutil
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import dask
 import numpy as np
 import pytest
+from blake3 import blake3
 from dask.base import tokenize
 from formats import FORMATS, SHAPE, make_counts, write
 
@@ -21,6 +22,7 @@ from sigma_scale.errors import (
     SigmaScaleWarning,
     SourceNotFoundError,
 )
+from sigma_scale.files import fingerprint_of
 from sigma_scale.readers import read
 from sigma_scale.spectra import BlockSource, Scratch
 from sigma_scale.store import open_map, verify_map, write_map
@@ -103,6 +105,24 @@ def test_tokens_tell_contents_apart(path, image, counts, tmp_path):
     assert tokenize(read(write(name, tmp_path, other)).source) != tokenize(image.source)
 
 
+def test_tokens_tell_when_a_file_within_is_written_again(path, tmp_path):
+    """A folder's own size and time stay when a chunk deep within it is replaced."""
+    copy = shutil.copytree(path.parent, tmp_path / "copy") / path.name
+    opened = read(copy)
+    before = tokenize(opened.source), [fingerprint_of(s.path) for s in opened.metadata.sources]
+    assert tokenize(read(copy).source) == before[0]
+    largest = max(
+        (f for f in copy.parent.rglob("*") if f.is_file()), key=lambda f: f.stat().st_size
+    )
+    # Copies keep the time of the original, so that this one changes although the bytes don't.
+    largest.write_bytes(largest.read_bytes())
+    again = read(copy)
+    assert tokenize(again.source) != before[0]
+    assert [fingerprint_of(s.path) for s in again.metadata.sources] != before[1]
+    if copy.is_dir():
+        assert tokenize(opened.source) != before[0]
+
+
 def test_axes_and_metadata_are_there(path, image):
     assert image.energy.size == SHAPE[2]
     assert 0.001 < image.energy.scale_kev < 0.1
@@ -115,10 +135,8 @@ def test_axes_and_metadata_are_there(path, image):
         if source.path.is_file():
             content = source.path.read_bytes()
             hashed = source.hashed()
-            assert (hashed.size, hashed.sha256) == (
-                len(content),
-                hashlib.sha256(content).hexdigest(),
-            )
+            assert hashed.size == len(content)
+            assert hashed.digest == f"blake3:{blake3(content).hexdigest()}"
 
 
 def test_a_store_holds_what_the_file_does(image, counts, tmp_path):
@@ -143,17 +161,45 @@ def test_an_option_that_there_is_not_is_refused(path):
 
 
 def test_what_is_missing_empty_or_a_folder_is_refused(path, tmp_path):
-    name = f"other{path.suffix}"
-    with pytest.raises(SourceNotFoundError, match="other"):
-        read(tmp_path / name)
-    (tmp_path / name).write_bytes(b"")
-    # Of a pair, the other file may be what is missed.
-    with pytest.raises((FileFormatError, SourceNotFoundError), match="other"):
-        read(tmp_path / name)
-    (tmp_path / name).unlink()
-    (tmp_path / name).mkdir()
-    with pytest.raises((FileFormatError, SourceNotFoundError), match="other"):
-        read(tmp_path / name)
+    """The files beside it stay, so that it is this one that is refused."""
+    copy = shutil.copytree(path.parent, tmp_path / "copy") / path.name
+    if copy.is_dir():
+        shutil.rmtree(copy)
+    else:
+        copy.unlink()
+    with pytest.raises(SourceNotFoundError, match=re.escape(f"no file {copy}")):
+        read(copy)
+    copy.touch()
+    with pytest.raises(FileFormatError, match=re.escape(str(copy))):
+        read(copy)
+    copy.unlink()
+    copy.mkdir()
+    with pytest.raises(FileFormatError, match=re.escape(str(copy))):
+        read(copy)
+
+
+PARTNERS = [
+    ("rpl_vector", "map.rpl", "map.raw"),
+    ("raw_image", "map.raw", "map.rpl"),
+    ("emi", "map.emi", "map_1.ser"),
+]
+
+
+@pytest.mark.parametrize(("name", "opened", "partner"), PARTNERS)
+def test_a_missing_partner_is_named(name, opened, partner, counts, tmp_path):
+    write(name, tmp_path, counts[:4, :5])
+    (tmp_path / partner).unlink()
+    expected = rf"(?=.*{re.escape(opened)}).*{re.escape(partner)}"
+    with pytest.raises(SourceNotFoundError, match=expected):
+        read(tmp_path / opened)
+
+
+def test_there_are_no_blocks_outside_of_the_map(image):
+    rows, columns = image.n_blocks
+    for place in [(-1, 0), (0, -1), (-rows, -columns), (rows, 0), (0, columns), (10**9, 10**9)]:
+        message = re.escape(f"no block {place}: the map has {rows} x {columns} blocks")
+        with pytest.raises(ParameterError, match=message):
+            image.source.read_block(*place)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.95])

@@ -70,11 +70,11 @@ def test_a_zspy_folder_is_hashed_with_its_files(make_file):
     assert first.size == sum(file.stat().st_size for file in files)
     copy = path.with_name("copy.zspy")
     shutil.copytree(path, copy)
-    assert read(copy).metadata.with_hashes().sources[0].sha256 == first.sha256
+    assert read(copy).metadata.with_hashes().sources[0].digest == first.digest
     largest = max((f for f in copy.rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
     extra = largest.with_name("another")
     extra.write_bytes(b"x")
-    assert read(copy).metadata.with_hashes().sources[0].sha256 != first.sha256
+    assert read(copy).metadata.with_hashes().sources[0].digest != first.digest
 
 
 def test_a_damaged_zspy_folder_is_refused(make_file):

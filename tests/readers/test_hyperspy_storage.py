@@ -87,7 +87,7 @@ def test_a_chunk_that_inflates_to_more_than_its_size_is_refused(tmp_path):
         bomb = zlib.compress(bytes(2**22))
         group["data"].id.write_direct_chunk((0, 0, 0), bomb)
     image = read(path)
-    with pytest.raises(FileFormatError, match=r"map\.hspy.*inflates to more"):
+    with pytest.raises(FileFormatError, match=r"map\.hspy.*chunk at \(0, 0, 0\).*inflates to more"):
         image.source.read_block(0, 0)
 
 

@@ -330,3 +330,18 @@ def test_other_detectors_are_another_source(path):
         read(path, detectors=chosen).source.__dask_tokenize__() for chosen in ([1], [2], [1, 2])
     }
     assert len(tokens) == 3
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_pixels_of_floats_that_were_not_measured_have_no_counts(path, number):
+    counts = make_counts().astype(np.float32)
+    missing = counts.copy()
+    missing[4, 5] = np.nan
+    detectors = {"EDS1": missing, "EDS2": counts}
+    entries = {
+        name: eds(data, {"Spectrum": spectra(data)})
+        for name, data in list(detectors.items())[:number]
+    }
+    write_h5oina(path, {"1": entries})
+    expected = np.nan_to_num(missing) + (counts if number == 2 else 0)
+    np.testing.assert_array_equal(read(path).to_xarray(), expected)

@@ -22,6 +22,7 @@ from sigma_scale.errors import FileFormatError
 from sigma_scale.spectra import Scratch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -41,6 +42,7 @@ _TREE_AT = 0x140
 _ENTRY = struct.Struct("<iQ28xi176x?3x256s32x")
 _SMALLEST_BLOCK = BLOCK_HEAD + _ENTRY.size
 _LARGEST_BLOCK = 2**26
+_PIECE_BYTES = 4 * 2**20
 _ROOT = -1
 
 
@@ -150,6 +152,11 @@ class InnerFile:
     run_start: NDArray[np.int64]
     run_block: NDArray[np.int64]
 
+    @property
+    def inner(self) -> InnerFile:
+        """The file that the content is of: this one, which is stored as it is."""
+        return self
+
     def read(self, stream: BinaryIO, start: int, stop: int, target: NDArray[np.uint8]) -> None:
         """
         Read a part of the file, ``stop - start`` bytes, into an array of that size.
@@ -201,6 +208,14 @@ class InnerFile:
             read_exactly(stream, place, raw[filled : filled + length], self.layout.path)
             filled += length
         join_blocks(raw, lengths, content - skip, content, BLOCK_HEAD, target)
+
+    def pieces(self, stream: BinaryIO) -> Iterator[NDArray[np.uint8]]:
+        """Give the whole content in pieces of some megabytes."""
+        step = max(1, _PIECE_BYTES // self.layout.content_bytes) * self.layout.content_bytes
+        for start in range(0, self.size, step):
+            piece = np.empty(min(step, self.size - start), dtype=np.uint8)
+            self.read(stream, start, start + piece.size, piece)
+            yield piece
 
     def _within_runs(
         self, starts: NDArray[np.int64], stops: NDArray[np.int64]

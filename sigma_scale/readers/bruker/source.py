@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sigma_scale.readers.bruker.container import FORMAT
+from sigma_scale.readers.bruker.container import FORMAT, InnerFile
 from sigma_scale.readers.bruker.index import LineIndex, build_index, fault_in
-from sigma_scale.readers.bruker.streams import PlainContent
 from sigma_scale.readers.guard import decoding
 from sigma_scale.spectra import EventBlock, Scratch
 from sigma_scale.spectra.events import smallest_unsigned
-from sigma_scale.spectra.source import CHUNK_PIXELS
+from sigma_scale.spectra.source import CHUNK_PIXELS, block_slices
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -42,7 +41,7 @@ def chunk_shape_of(content: Content, rows: int, columns: int) -> tuple[int, int]
     A compressed stream has to be inflated from where a line begins, so that its blocks are as
     wide as the map.
     """
-    if isinstance(content, PlainContent):
+    if isinstance(content, InnerFile):
         return CHUNK_PIXELS, CHUNK_PIXELS
     height = CHUNK_PIXELS
     while height > 1 and height * content.size > _BLOCK_BYTES * rows:
@@ -130,10 +129,10 @@ class BrukerSource:
         ------
         FileFormatError
             If the file can't be read there or is damaged.
+        ParameterError
+            If there is no such block.
         """
-        height, width = self.chunk_shape
-        rows = slice(row * height, min((row + 1) * height, self.shape[0]))
-        columns = slice(column * width, min((column + 1) * width, self.shape[1]))
+        rows, columns = block_slices(self, row, column)
         shape = (rows.stop - rows.start, columns.stop - columns.start, self.shape[2])
         stored = slice(rows.start, min(rows.stop, self.stream_shape[0]))
         if stored.start >= stored.stop or columns.start >= self.stream_shape[1]:

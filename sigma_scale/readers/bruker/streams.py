@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from sigma_scale.readers.bruker.container import InnerFile
     from sigma_scale.spectra import Scratch
 
-__all__ = ["Content", "PlainContent", "ZlibContent", "content_of", "pieces_of"]
+__all__ = ["Content", "ZlibContent", "content_of", "pieces_of"]
 
-_PIECE_BYTES = 4 * 2**20
 _SIGNATURE = b"AACS"
 _FIRST_PART = 0x80
 _PART_HEAD = 16
@@ -60,7 +59,7 @@ class _Kept:
 
 
 class Content(Protocol):
-    """Content of an inner file, after decompression."""
+    """Content of an inner file, after decompression; of one stored as it is, the file itself."""
 
     @property
     def inner(self) -> InnerFile:
@@ -92,43 +91,6 @@ class Content(Protocol):
 
     def pieces(self, stream: BinaryIO) -> Iterator[NDArray[np.uint8]]:
         """Give the whole content in pieces of some megabytes."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PlainContent:
-    """Content that is stored as it is."""
-
-    inner: InnerFile
-
-    @property
-    def size(self) -> int:
-        """Size in bytes."""
-        return self.inner.size
-
-    def read(self, stream: BinaryIO, start: int, stop: int, target: NDArray[np.uint8]) -> None:
-        """Read a part into an array of its size."""
-        self.inner.read(stream, start, stop, target)
-
-    def read_spans(
-        self,
-        stream: BinaryIO,
-        starts: NDArray[np.int64],
-        stops: NDArray[np.int64],
-        target: NDArray[np.uint8],
-        scratch: Scratch,
-    ) -> None:
-        """Read parts one after the other into an array of their joint size."""
-        self.inner.read_spans(stream, starts, stops, target, scratch)
-
-    def pieces(self, stream: BinaryIO) -> Iterator[NDArray[np.uint8]]:
-        """Give the whole content in pieces of some megabytes."""
-        step = max(1, _PIECE_BYTES // self.inner.layout.content_bytes)
-        step *= self.inner.layout.content_bytes
-        for start in range(0, self.size, step):
-            stop = min(start + step, self.size)
-            piece = np.empty(stop - start, dtype=np.uint8)
-            self.inner.read(stream, start, stop, piece)
-            yield piece
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -229,7 +191,7 @@ def content_of(inner: InnerFile) -> Content:
         head = np.empty(min(inner.size, _FIRST_PART), dtype=np.uint8)
         inner.read(stream, 0, head.size, head)
         if not head.tobytes().startswith(_SIGNATURE):
-            return PlainContent(inner)
+            return inner
         return _compressed(inner, head.tobytes(), stream)
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sigma_scale.errors import FileFormatError
-from sigma_scale.readers.guard import check_plausible
+from sigma_scale.readers.guard import check_plausible, decoding
 from sigma_scale.readers.hdf5.filters import FILTER_NAMES, are_known, filters_of, most_per_byte
-from sigma_scale.readers.refusing import refusing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +53,7 @@ def opened(path: Path, format_name: str, *, chunk_cache: int = _CHUNK_CACHE) -> 
     import h5py
 
     with (
-        refusing(path, format_name),
+        decoding(path, format_name),
         h5py.File(path, "r", rdcc_nbytes=chunk_cache, locking="best-effort") as file,
     ):
         yield file
@@ -170,7 +169,7 @@ def check_stored(dataset: h5py.Dataset, *, sparse: bool = False, others: bool = 
     filters = filters_of(dataset)
     if not (others or are_known(filters)):
         raise FileFormatError(
-            f"{where} is stored through the HDF5 filters {list(filters)}; known are "
+            f"{where} is stored through HDF5 filter {' and '.join(map(str, filters))}; known are "
             f"{FILTER_NAMES}, not more than one that compresses. Rewrite the file with h5repack."
         )
     _check_sizes(dataset, most_per_byte(filters), where, sparse=sparse)

@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sigma_scale.errors import SourceNotFoundError
-from sigma_scale.readers.guard import require_file
+from sigma_scale.readers.guard import decoding, require_file
 from sigma_scale.readers.hdf5.files import check_stored, opened
 from sigma_scale.readers.hyperspy_files.tree import Tree, experiments, in_hdf5, members, signal_axes
-from sigma_scale.readers.refusing import refusing
 from sigma_scale.readers.signals import choose_eds, image_from_signals, map_layout
 from sigma_scale.readers.stored_arrays import Hdf5Source, ZarrSource, open_zarr
 
@@ -59,7 +58,7 @@ def read(path: Path, *, title: str | None = None) -> SpectrumImage:
         require_file(path, format_name)
     elif not path.exists():
         raise SourceNotFoundError(f"There is no file {path}.")
-    with refusing(path, format_name), _opened(path, in_zarr=in_zarr) as root:
+    with decoding(path, format_name), _opened(path, in_zarr=in_zarr) as root:
         signals = [_signal(group) for _, group in experiments(root)]
         eds = choose_eds(path, signals, title)
         layout, _ = map_layout(eds)

@@ -17,12 +17,12 @@ import scipy.sparse as sp
 
 from sigma_scale.compute import check_memory
 from sigma_scale.errors import FileFormatError, NoSpectraError
-from sigma_scale.readers.guard import require_file
+from sigma_scale.readers.guard import decoding, require_file
 from sigma_scale.readers.jeol.kernels import decode_rows, index_stream
-from sigma_scale.readers.refusing import refusing
 from sigma_scale.readers.signals import energy_axis_of, metadata_of, pixel_size_of
 from sigma_scale.spectra import EventBlock, SourceFile, SpectrumImage
 from sigma_scale.spectra.image import NAVIGATION
+from sigma_scale.spectra.source import block_slices
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -70,7 +70,7 @@ def read(path: Path) -> SpectrumImage:
     import xarray as xr
 
     require_file(path, _FORMAT)
-    with refusing(path, _FORMAT):
+    with decoding(path, _FORMAT):
         start, stop = _stream_of(path)
         signal = _header(path, start)
         rows, columns = (int(axis["size"]) for axis in signal["axes"][:2])
@@ -275,12 +275,13 @@ class PtsSource:
         ------
         FileFormatError
             If the file can't be read.
+        ParameterError
+            If there is no such block.
         """
-        height = self.chunk_shape[0]
-        first, last = row * height, min((row + 1) * height, self.shape[0])
-        shape = (last - first, *self.shape[1:])
-        with refusing(self.path, _FORMAT):
-            pixels, channels = self._x_rays(first, last)
+        rows, _ = block_slices(self, row, column)
+        shape = (rows.stop - rows.start, *self.shape[1:])
+        with decoding(self.path, _FORMAT):
+            pixels, channels = self._x_rays(rows.start, rows.stop)
         counts = np.ones(pixels.size, dtype=np.uint32)
         size = (shape[0] * shape[1], shape[2])
         matrix = sp.csr_array(sp.coo_array((counts, (pixels, channels)), shape=size))

@@ -18,7 +18,7 @@ from sigma_scale.errors import FileFormatError
 from sigma_scale.readers.guard import require_file
 from sigma_scale.readers.hdf5.files import dataset_at, opened
 from sigma_scale.readers.oxford.header import FORMAT
-from sigma_scale.readers.oxford.images import images_of, total_time
+from sigma_scale.readers.oxford.images import images_of, total_times
 from sigma_scale.readers.oxford.lines import elements_and_lines
 from sigma_scale.readers.oxford.source import OxfordSource, chunk_shape_for, summed_type
 from sigma_scale.readers.oxford.structure import (
@@ -78,19 +78,12 @@ def read(
     source, energy = _source(path, used, shape)
     images = images_of(path, chosen, used, shape)
     elements, lines = elements_and_lines(path, used)
-    size = header.pixel_size()
     return SpectrumImage(
         source,
         energy,
-        pixel_size=size or (1.0, 1.0),
-        pixel_unit="µm" if size else "pixel",
-        metadata=header.metadata(
-            live_time_s=total_time(images, "live_time"),
-            real_time_s=total_time(images, "real_time"),
-            elements=elements,
-            lines=lines,
-        ),
+        metadata=header.metadata(elements=elements, lines=lines, **total_times(images)),
         images=images,
+        **header.scale(),
     )
 
 

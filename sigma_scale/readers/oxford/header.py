@@ -129,6 +129,13 @@ class Header:
             )
         return int(rows), int(columns)
 
+    def scale(self) -> dict[str, Any]:
+        """Pixel size of a map and its unit, by these names; pixels where there is no scale."""
+        size = self.pixel_size()
+        if size is None:
+            return {"pixel_size": (1.0, 1.0), "pixel_unit": "pixel"}
+        return {"pixel_size": size, "pixel_unit": "µm"}
+
     def pixel_size(self) -> tuple[float, float] | None:
         """Height and width of a pixel in micrometres; a line scan has no height of its own."""
         width, height = self.number("X Step"), self.number("Y Step")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sigma_scale.readers.oxford.header import Header
     from sigma_scale.readers.oxford.structure import Detector, Slice
 
-__all__ = ["flat_image", "images_of", "total_time"]
+__all__ = ["flat_image", "images_of", "total_times"]
 
 _logger = logging.getLogger(__name__)
 
@@ -244,10 +244,11 @@ def _coordinates(size: tuple[int, int], header: Header, map_header: Header) -> d
     }
 
 
-def total_time(images: dict[str, xr.DataArray], name: str) -> float | None:
-    """Sum of the times of all pixels in seconds, or None if the file has none."""
-    image = images.get(name)
-    if image is None:
-        return None
-    total = float(image.astype(np.float64).sum(skipna=True))
-    return total if math.isfinite(total) and total > 0 else None
+def total_times(images: dict[str, xr.DataArray]) -> dict[str, float]:
+    """Sums of the times of all pixels in seconds, as far as the file has them, by their names."""
+    totals = {
+        f"{name}_s": float(images[name].astype(np.float64).sum(skipna=True))
+        for name, _ in _TIMES.values()
+        if name in images
+    }
+    return {name: total for name, total in totals.items() if math.isfinite(total) and total > 0}

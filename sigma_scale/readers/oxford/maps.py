@@ -9,7 +9,7 @@ import numpy as np
 from sigma_scale.errors import FileFormatError
 from sigma_scale.readers.guard import require_file
 from sigma_scale.readers.oxford.header import FORMAT
-from sigma_scale.readers.oxford.images import flat_image, images_of, total_time
+from sigma_scale.readers.oxford.images import flat_image, images_of, total_times
 from sigma_scale.readers.oxford.lines import in_order, names_of
 from sigma_scale.readers.oxford.structure import (
     MAP_GROUPS,
@@ -76,20 +76,13 @@ def read_maps(
     names = names_of(path, used[0], kind)
     images = images_of(path, chosen, used, shape)
     elements, lines = in_order(names.values())
-    size = header.pixel_size()
     navigation = images.pop(NAVIGATION, None)
     return ElementMaps(
         _stack(path, used, kind, names, shape),
         navigation,
         images,
-        pixel_size=size or (1.0, 1.0),
-        pixel_unit="µm" if size else "pixel",
-        metadata=header.metadata(
-            live_time_s=total_time(images, "live_time"),
-            real_time_s=total_time(images, "real_time"),
-            elements=elements,
-            lines=lines,
-        ),
+        metadata=header.metadata(elements=elements, lines=lines, **total_times(images)),
+        **header.scale(),
     )
 
 

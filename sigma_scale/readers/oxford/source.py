@@ -14,7 +14,8 @@ from sigma_scale.readers.hdf5.chunks import ChunkReader
 from sigma_scale.readers.hdf5.files import dataset_at, opened
 from sigma_scale.readers.oxford.header import FORMAT
 from sigma_scale.spectra import EventBlock, Scratch
-from sigma_scale.spectra.source import CHUNK_PIXELS
+from sigma_scale.spectra.events import without_missing
+from sigma_scale.spectra.source import CHUNK_PIXELS, block_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,20 +56,19 @@ class OxfordSource(DenseSource):
         ------
         FileFormatError
             If the file can't be read there or holds what can't be counts.
+        ParameterError
+            If there is no such block.
         """
-        height, width = self.chunk_shape
-        top, left = row * height, column * width
-        bottom = min(top + height, self.shape[0])
-        right = min(left + width, self.shape[1])
+        rows, columns = block_slices(self, row, column)
         with opened(self.path, FORMAT) as file:
             spectra = self._readers(file, scratch or Scratch())
             pixels = [
                 self._pixel_events(spectra, piece)
-                for run in self._runs(slice(top, bottom), slice(left, right))
+                for run in self._runs(rows, columns)
                 for piece in self._steps(run)
             ]
         # Pixels one below the other can be stacked whatever the length of the pieces.
-        shape = (bottom - top, right - left, self.shape[2])
+        shape = (rows.stop - rows.start, columns.stop - columns.start, self.shape[2])
         return replace(EventBlock.stacked(pixels), shape=shape)
 
     def read_rows(self, rows: slice, columns: slice) -> NDArray[Any]:
@@ -94,7 +94,8 @@ class OxfordSource(DenseSource):
         pixel_bytes = self.shape[2] * self.stored_dtype.itemsize
         pixels, channels = self.stored_chunk
         step = max(1, _DENSE_BYTES // pixel_bytes)
-        if pixels <= step or channels < self.shape[2]:
+        # Of floats all channels must be seen at once, to tell pixels that were not measured.
+        if pixels <= step or (channels < self.shape[2] and self.dtype.kind != "f"):
             step = pixels * max(1, step // pixels)
         start = run.start
         while start < run.stop:
@@ -139,6 +140,10 @@ class OxfordSource(DenseSource):
                 as_counts(reader.read((pixels, channels))[:, None], self.dtype)
                 for reader in spectra
             ]
+            if self.dtype.kind == "f":
+                width = self.shape[1]
+                corner = divmod(pixels.start, width)
+                parts = [without_missing(part, corner, width=width) for part in parts]
             if len(parts) == 1:
                 return parts[0]
             # 64 bits, so that a sum too large for 32 is seen.

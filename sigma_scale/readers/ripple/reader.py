@@ -24,7 +24,7 @@ from sigma_scale.readers.guard import require_file
 from sigma_scale.readers.ripple.aztec_par import is_par, read_par
 from sigma_scale.readers.ripple.emsa import EMSA_SUFFIXES, is_emsa, read_emsa
 from sigma_scale.readers.ripple.header import RippleHeader, read_header
-from sigma_scale.readers.ripple.sources import PlaneSource, VectorSource
+from sigma_scale.readers.ripple.sources import raw_source
 from sigma_scale.spectra import EnergyAxis, MapMetadata, SourceFile, SpectrumImage
 
 if TYPE_CHECKING:
@@ -87,9 +87,8 @@ def read(path: Path) -> SpectrumImage:
     pixel_size, unit = _pixel_size(known)
     metadata: dict[str, Any] = {"title": raw.stem, **known.metadata}
     energy = _energy_axis(raw, header.shape[2], known, from_par=found.channel_width_ev is None)
-    source_type = PlaneSource if header.record_by == "image" else VectorSource
     return SpectrumImage(
-        source_type.of(raw, _FORMAT, header.shape, header.dtype, header.offset),
+        raw_source(raw, _FORMAT, header),
         energy,
         pixel_size=pixel_size,
         pixel_unit=unit,

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sigma_scale.errors import FileFormatError
 from sigma_scale.readers.dense import DenseSource, as_counts
 from sigma_scale.readers.guard import decoding
 from sigma_scale.spectra import EventBlock
 from sigma_scale.spectra.events import smallest_unsigned
-from sigma_scale.spectra.source import CHUNK_PIXELS
+from sigma_scale.spectra.source import CHUNK_PIXELS, block_slices
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from sigma_scale.readers.ripple.header import RippleHeader
     from sigma_scale.spectra import Scratch
 
-__all__ = ["PlaneSource", "VectorSource"]
+__all__ = ["raw_source"]
 
 _BLOCK_BYTES = 32 * 2**20
 """Dense counts of a block that must be held at once, because they lie far apart in the file."""
@@ -30,8 +30,37 @@ _WORD = 8
 """Bytes that are looked at together."""
 
 
+def raw_source(path: Path, format_name: str, header: RippleHeader) -> DenseSource:
+    """
+    Source of the counts of a raw file.
+
+    Blocks have 128 x 128 pixels, or take up to 32 MB while planes are read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    format_name : str
+        For messages.
+    header : RippleHeader
+        What it holds.
+
+    Raises
+    ------
+    EmptyMapError
+        If there are no pixels or channels.
+    FileFormatError
+        If the type or the number of channels can't be those of counts.
+    """
+    shape, dtype = header.shape, header.dtype
+    if header.record_by == "image":
+        chunk_shape = _plane_chunks(shape, dtype.itemsize)
+        return _PlaneSource(path, format_name, shape, dtype, chunk_shape, offset=header.offset)
+    return _VectorSource(path, format_name, shape, dtype, offset=header.offset)
+
+
 @dataclass(frozen=True, eq=False)
-class VectorSource(DenseSource):
+class _VectorSource(DenseSource):
     """
     Counts of a raw file that holds spectrum after spectrum.
 
@@ -43,18 +72,6 @@ class VectorSource(DenseSource):
 
     offset: int = 0
 
-    @classmethod
-    def of(
-        cls,
-        path: Path,
-        format_name: str,
-        shape: tuple[int, int, int],
-        dtype: np.dtype[Any],
-        offset: int,
-    ) -> Self:
-        """Source with blocks of 128 x 128 pixels."""
-        return cls(path, format_name, shape, dtype, offset=offset)
-
     def read_rows(self, rows: slice, columns: slice) -> NDArray[Any]:
         """Dense counts of a part of the map, memory-mapped."""
         mapped = np.memmap(self.path, self.stored_dtype, "r", self.offset, self.shape)
@@ -62,7 +79,7 @@ class VectorSource(DenseSource):
 
 
 @dataclass(frozen=True, eq=False)
-class PlaneSource(DenseSource):
+class _PlaneSource(DenseSource):
     """
     Counts of a raw file that holds one image after the other, a plane for each channel.
 
@@ -72,23 +89,10 @@ class PlaneSource(DenseSource):
     Parameters
     ----------
     offset : int, default: 0
-        Bytes before the counts; see :class:`~sigma_scale.readers.dense.DenseSource` for the rest.
+        As of spectrum after spectrum.
     """
 
     offset: int = 0
-
-    @classmethod
-    def of(
-        cls,
-        path: Path,
-        format_name: str,
-        shape: tuple[int, int, int],
-        dtype: np.dtype[Any],
-        offset: int,
-    ) -> Self:
-        """Source with blocks that take up to 32 MB while they are read."""
-        chunk_shape = _plane_chunks(shape, dtype.itemsize)
-        return cls(path, format_name, shape, dtype, chunk_shape, offset=offset)
 
     def read_rows(self, rows: slice, columns: slice) -> NDArray[Any]:
         """Dense counts of a part of the map."""
@@ -105,19 +109,15 @@ class PlaneSource(DenseSource):
         ------
         FileFormatError
             If the file can't be read there or holds what can't be counts.
+        ParameterError
+            If there is no such block.
         """
-        height, width = self.chunk_shape
-        first, left = row * height, column * width
-        n_rows, n_columns = min(height, self.shape[0] - first), min(width, self.shape[1] - left)
+        rows, columns = block_slices(self, row, column)
+        first = rows.start * self.shape[1] + columns.start
+        n_pixels = (rows.stop - rows.start) * (columns.stop - columns.start)
         with decoding(self.path, self.format_name):
-            planes = self._planes(first * self.shape[1] + left, n_rows * n_columns, scratch)
-        try:
-            return self._events_of(planes, (n_rows, n_columns, self.shape[2]))
-        except FileFormatError as error:
-            raise FileFormatError(
-                f"{self.path}, rows {first} to {first + n_rows - 1}, columns {left} to "
-                f"{left + n_columns - 1}: {error}"
-            ) from error
+            planes = self._planes(first, n_pixels, scratch)
+        return self._events_of(planes, rows, columns)
 
     def _planes(self, first: int, n_pixels: int, scratch: Scratch | None) -> NDArray[np.uint64]:
         """
@@ -142,7 +142,7 @@ class PlaneSource(DenseSource):
                     raise EOFError(f"it ends within plane {number}")
         return planes.view(np.uint64)
 
-    def _events_of(self, words: NDArray[np.uint64], shape: tuple[int, int, int]) -> EventBlock:
+    def _events_of(self, words: NDArray[np.uint64], rows: slice, columns: slice) -> EventBlock:
         """
         List the events of planes.
 
@@ -151,6 +151,7 @@ class PlaneSource(DenseSource):
         """
         from sigma_scale.readers.ripple.kernels import count_in_planes, events_of_planes
 
+        shape = (rows.stop - rows.start, columns.stop - columns.start, self.shape[2])
         n_pixels = shape[0] * shape[1]
         planes = words.view(f"u{self.stored_dtype.itemsize}")
         per_pixel = np.zeros(n_pixels, dtype=np.uint32)
@@ -166,9 +167,10 @@ class PlaneSource(DenseSource):
         stored = values.view(self.stored_dtype)
         if stored.dtype.kind == "f" and not (np.isfinite(stored) & (stored != 0)).all():
             dense = planes.view(self.stored_dtype)[:, :n_pixels].T.reshape(shape)
-            return EventBlock.from_dense(as_counts(dense, self.dtype))
+            return self.events_of(dense, rows, columns)
         narrow = smallest_unsigned(int(per_pixel.max(initial=0)))
-        counts = as_counts(stored, self.dtype)
+        with self.naming(rows, columns):
+            counts = as_counts(stored, self.dtype)
         return EventBlock(shape, per_pixel.astype(narrow), gap_low, gap_high, counts)
 
 

@@ -13,8 +13,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from sigma_scale.errors import NoSpectraError, SigmaScaleWarning
-from sigma_scale.readers.guard import require_file
-from sigma_scale.readers.refusing import refusing
+from sigma_scale.readers.guard import decoding, require_file
 from sigma_scale.readers.velox.berkeley import read_berkeley
 from sigma_scale.readers.velox.images import find_images, image_arrays
 from sigma_scale.readers.velox.metadata import (
@@ -101,7 +100,7 @@ def read(
     the two readers differ, and this one's shape is the one that fits the stream.
     """
     require_file(path, FORMAT)
-    with refusing(path, FORMAT):
+    with decoding(path, FORMAT):
         with open_file(path) as file:
             if is_velox(file):
                 return _read_velox(file, path, detectors, frames)

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sigma_scale.errors import FileFormatError
-from sigma_scale.readers.guard import decoding
 from sigma_scale.readers.hdf5.chunks import ChunkReader
 from sigma_scale.readers.signals import unused_name
 from sigma_scale.readers.velox.metadata import detector, detector_name, get, pixel_size
 from sigma_scale.readers.velox.structure import (
-    FORMAT,
     children,
     dataset,
     json_column,
@@ -109,7 +107,7 @@ class StoredImage:
         return replace(self, frames=frames) if self.n_frames == n_frames else self
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        with decoding(self.path, FORMAT), open_file(self.path) as file:
+        with open_file(self.path) as file:
             data = dataset(file, f"{self.name}/Data")
             if data is None or data.shape[:2] != self.shape or data.shape[2] < self.frames[1]:
                 raise FileFormatError(f"{self.path} was changed after it was opened.")

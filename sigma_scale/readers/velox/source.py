@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sigma_scale.errors import FileFormatError
-from sigma_scale.readers.guard import decoding
 from sigma_scale.readers.hdf5.chunks import ChunkReader
 from sigma_scale.readers.hdf5.filters import filters_of
 from sigma_scale.readers.velox.kernels import (
@@ -19,10 +18,10 @@ from sigma_scale.readers.velox.kernels import (
     collect_events,
     find_starts,
 )
-from sigma_scale.readers.velox.structure import FORMAT, dataset, open_file
+from sigma_scale.readers.velox.structure import dataset, open_file
 from sigma_scale.spectra import EventBlock, Scratch
 from sigma_scale.spectra.events import smallest_unsigned
-from sigma_scale.spectra.source import CHUNK_PIXELS
+from sigma_scale.spectra.source import CHUNK_PIXELS, block_slices
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -108,7 +107,7 @@ class VeloxSource:
         """Type of the counts; sums of frames and detectors may pass 16 bits."""
         return np.dtype(np.uint32)
 
-    def read_block(self, row: int, column: int, scratch: Scratch | None = None) -> EventBlock:  # noqa: ARG002
+    def read_block(self, row: int, column: int, scratch: Scratch | None = None) -> EventBlock:
         """
         Read the events of a block.
 
@@ -116,10 +115,13 @@ class VeloxSource:
         ------
         FileFormatError
             If the file can't be read there, or a pulse has a channel that the map hasn't.
+        ParameterError
+            If there is no such block.
         """
         scratch = scratch or Scratch()
-        n_rows, n_columns, n_channels = self.shape
-        height = min(self.chunk_shape[0], n_rows - row * self.chunk_shape[0])
+        _, n_columns, n_channels = self.shape
+        rows, _ = block_slices(self, row, column)
+        height = rows.stop - rows.start
         words, segments = self._read_words(row, scratch)
         room = int(np.count_nonzero(words != SEPARATOR))
         per_pixel = scratch.take("velox_per_pixel", 4 * height * n_columns).view(np.uint32)
@@ -132,10 +134,9 @@ class VeloxSource:
             if found != _TOO_LARGE:
                 break
         if found < 0:
-            top = row * self.chunk_shape[0]
             raise FileFormatError(
-                f"{self.path} is damaged: between rows {top} and {top + height - 1} it has a pulse "
-                f"in channel {-2 - found}, but the map has {n_channels} channels."
+                f"{self.path} is damaged: between rows {rows.start} and {rows.stop - 1} it has a "
+                f"pulse in channel {-2 - found}, but the map has {n_channels} channels."
             )
         narrow = smallest_unsigned(int(per_pixel.max(initial=0)))
         return EventBlock(
@@ -157,7 +158,7 @@ class VeloxSource:
         segments = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
         words = scratch.take("velox_words", 2 * int(segments[-1])).view(np.uint16)
         part = 0
-        with decoding(self.path, FORMAT), open_file(self.path) as file:
+        with open_file(self.path) as file:
             for stream, index in zip(self.streams, indices, strict=True):
                 data = _Words(_stream(file, stream))
                 for place in places:
@@ -263,7 +264,7 @@ def _cached_index(
             f"{path}: {n_frames:,} frames of {n_rows} x {n_columns} pixels are too many at once. "
             "Read some of them with the option `frames`."
         )
-    with decoding(path, FORMAT), open_file(path) as file:
+    with open_file(path) as file:
         data = _stream(file, stream)
         total = stream_words(data)
         reader = _Words(data)

@@ -16,10 +16,9 @@ from sigma_scale.errors import (
     UnfinishedStoreError,
 )
 from sigma_scale.files import size_of
-from sigma_scale.readers.guard import check_plausible
+from sigma_scale.readers.guard import check_plausible, decoding
 from sigma_scale.readers.hdf5.files import check_stored, find, opened
 from sigma_scale.readers.hdf5.heaps import check_attributes, check_heaps
-from sigma_scale.readers.refusing import refusing
 from sigma_scale.readers.signals import load_image, unused_name
 from sigma_scale.readers.stored_arrays import (
     Hdf5Source,
@@ -91,7 +90,7 @@ def read(path: Path, *, variable: str | None = None, energy: str | None = None) 
     if not path.exists():
         raise SourceNotFoundError(f"There is no file {path}.")
     kind, format_name = _kind(path)
-    with refusing(path, format_name), _opened(path, kind) as (dataset, arrays):
+    with decoding(path, format_name), _opened(path, kind) as (dataset, arrays):
         if STATE in dataset.attrs and state_of(dataset.attrs) != "complete":
             raise UnfinishedStoreError(
                 f"{path} is an unfinished store: its writing was interrupted. Run the same ingest "
@@ -119,7 +118,7 @@ def read(path: Path, *, variable: str | None = None, energy: str | None = None) 
 def _kind(path: Path) -> tuple[type[StoredArraySource], str]:
     if path.is_dir() or path.suffix.lower() in (".zip", ".zarr"):
         return ZarrSource, "zarr"
-    with refusing(path, "NetCDF"), path.open("rb") as stream:
+    with decoding(path, "NetCDF"), path.open("rb") as stream:
         is_netcdf3 = stream.read(len(_NETCDF3)) == _NETCDF3
     return (Netcdf3Source if is_netcdf3 else Hdf5Source), "NetCDF"
 
