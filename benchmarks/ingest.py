@@ -191,7 +191,7 @@ WRITERS: dict[str, Callable[[Path, tuple[int, int, int], float], Path]] = {
 }
 
 
-ROWS = {"map.bcf": 4096, "map.emd": 1024, "map.rpl": 512, "map.h5oina": 256}
+ROWS = {"map.bcf": 4096, "map.emd": 4096, "map.rpl": 512, "map.h5oina": 256}
 """At most so many rows, as writing dense formats takes long; the width is what memory costs."""
 
 

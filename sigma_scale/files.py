@@ -6,13 +6,15 @@ import hashlib
 import uuid
 from typing import TYPE_CHECKING
 
+from blake3 import blake3
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["fingerprint_of", "remove_drafts", "sha256_of", "size_of", "write_atomically"]
+__all__ = ["digest_of", "fingerprint_of", "remove_drafts", "size_of", "write_atomically"]
 
-_PIECE = 4 * 2**20
+_PIECE = 2**20
 _SAMPLES, _SAMPLE = 256, 16 * 2**10
 
 
@@ -60,9 +62,11 @@ def size_of(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
-def sha256_of(path: Path, report: Callable[[int], object] | None = None) -> str:
+def digest_of(path: Path, report: Callable[[int], object] | None = None) -> str:
     """
-    SHA-256 of a file; of a folder, the hash of its files' names and hashes.
+    BLAKE3 hash of a file; of a folder, the hash of its files' names and hashes.
+
+    It is several times as fast as SHA-256, which took longer than reading a dense map.
 
     Parameters
     ----------
@@ -74,19 +78,25 @@ def sha256_of(path: Path, report: Callable[[int], object] | None = None) -> str:
     Returns
     -------
     str
-        In hexadecimal digits.
+        The algorithm and hexadecimal digits, such as ``"blake3:af13..."``.
     """
-    if path.is_file():
-        digest = hashlib.sha256()
-        with path.open("rb", buffering=0) as stream:
-            while piece := stream.read(_PIECE):
-                digest.update(piece)
-                if report is not None:
-                    report(len(piece))
-        return digest.hexdigest()
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    names = [f"{file.relative_to(path).as_posix()} {sha256_of(file, report)}\n" for file in files]
-    return hashlib.sha256("".join(names).encode()).hexdigest()
+    return f"blake3:{_blake3_of(path, report)}"
+
+
+def _blake3_of(path: Path, report: Callable[[int], object] | None) -> str:
+    if not path.is_file():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        lines = [f"{f.relative_to(path).as_posix()} {_blake3_of(f, report)}\n" for f in files]
+        return blake3("".join(lines).encode()).hexdigest()
+    digest = blake3()
+    # Read, not mapped: a mapped file would count as memory, and end the program if it shrank.
+    piece = memoryview(bytearray(_PIECE))
+    with path.open("rb", buffering=0) as stream:
+        while number := stream.readinto(piece):
+            digest.update(piece[:number])
+            if report is not None:
+                report(number)
+    return digest.hexdigest()
 
 
 def fingerprint_of(path: Path) -> str:
@@ -110,6 +120,7 @@ def fingerprint_of(path: Path) -> str:
         files = sorted(file for file in path.rglob("*") if file.is_file())
         names = [f"{file.relative_to(path).as_posix()} {_stamp(file)}\n" for file in files]
         return hashlib.sha256("".join(names).encode()).hexdigest()
+    # Too little for the speed of the hash to matter, and unfinished stores know this one.
     digest = hashlib.sha256(_stamp(path).encode())
     step = max(_SAMPLE, path.stat().st_size // _SAMPLES)
     with path.open("rb", buffering=0) as stream:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sigma_scale.spectra import BlockSource
 
-__all__ = ["write_counts"]
+__all__ = ["SUM_SPECTRUM", "TOTAL", "block_sums", "write_counts"]
 
 TOTAL = "total"
 SUM_SPECTRUM = "sum_spectrum"
@@ -107,7 +107,7 @@ class _RegionWriter:
         totals = np.empty((bottom - top, right - left), dtype=self.total.dtype)
         spectra = {}
         for row, column, block in self._chunks(limits):
-            sums, spectra[row, column] = _sums(block, totals.dtype, self.source.dtype)
+            sums, spectra[row, column] = block_sums(block, totals.dtype, self.source.dtype)
             y, x = row * height - top, column * width - left
             totals[y : y + block.shape[0], x : x + block.shape[1]] = sums
         self.total[top:bottom, left:right] = totals
@@ -146,10 +146,17 @@ class _RegionWriter:
         self.counts[top : top + rows, left : left + columns] = block.to_dense()
 
 
-def _sums(
+def block_sums(
     block: EventBlock, totals_dtype: np.dtype[Any], counts_dtype: np.dtype[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Totals of a block's pixels, shape (rows, columns), and its sum spectrum."""
+    """
+    Totals of a block's pixels, shape (rows, columns), and its sum spectrum.
+
+    Raises
+    ------
+    CorruptChunkError
+        If an event lies past the last channel.
+    """
     totals = np.empty(block.shape[0] * block.shape[1], dtype=totals_dtype)
     spectrum = np.zeros(block.shape[2] + 1, dtype=spectrum_dtype(counts_dtype))
     sum_block(block.per_pixel, block.gap_low, block.gap_high, block.counts, totals, spectrum)

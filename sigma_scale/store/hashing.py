@@ -39,7 +39,7 @@ class SourceHashes:
     def __init__(self, metadata: MapMetadata, executor: ThreadPoolExecutor) -> None:
         self._sources = metadata.sources
         self._before = [source.fingerprint() for source in metadata.sources]
-        self._total = sum(s.size for s in metadata.sources if s.sha256 is None)
+        self._total = sum(s.size for s in metadata.sources if s.digest is None)
         self._done = 0
         self._stopped = False
         self._future: Future[MapMetadata] = executor.submit(metadata.with_hashes, self._report)

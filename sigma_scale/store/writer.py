@@ -94,8 +94,11 @@ def _identity(image: SpectrumImage, encoding: Encoding) -> str:
     from dask.base import tokenize
 
     metadata = image.metadata
-    files = [source.fingerprint() for source in metadata.sources]
-    origin: Any = (files, metadata.selection) if files else image.source
+    files = metadata.sources
+    # Name and size alone, without the file or its hash, don't tell one map from another.
+    told = bool(files) and all(file.path or file.digest for file in files)
+    fingerprints = [file.fingerprint() for file in files]
+    origin: Any = (fingerprints, metadata.selection) if told else image.source
     return str(tokenize(origin, image.source.shape, image.energy, encoding))
 
 

@@ -1,7 +1,6 @@
 """Stores: read by anyone, written safely."""
 
 import dataclasses
-import hashlib
 import json
 import shutil
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from blake3 import blake3
 
 from sigma_scale.errors import (
     CorruptChunkError,
@@ -18,6 +18,7 @@ from sigma_scale.errors import (
     StoreError,
     UnfinishedStoreError,
 )
+from sigma_scale.files import digest_of
 from sigma_scale.spectra import (
     ArraySource,
     EnergyAxis,
@@ -37,7 +38,7 @@ DETAILS = {
         live_time_s=60.0,
         elements=("O", "Si"),
         lines=("O_Ka",),
-        sources=(SourceFile("granite.bcf", 12, "ab12"),),
+        sources=(SourceFile("granite.bcf", 12, "blake3:ab12"),),
     ),
 }
 
@@ -247,10 +248,77 @@ def file_of_counts(path, counts):
 
 def test_a_store_keeps_the_hash_of_its_source(counts, tmp_path):
     image = file_of_counts(tmp_path / "map.npy", counts)
-    assert image.metadata.sources[0].sha256 is None
+    assert image.metadata.sources[0].digest is None
     (source,) = write_map(image, tmp_path / "map.zarr").metadata.sources
     content = (tmp_path / "map.npy").read_bytes()
-    assert (source.size, source.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert source.size == len(content)
+    assert source.digest == f"blake3:{blake3(content).hexdigest()}"
+
+
+def with_old_hash(path, sha256):
+    """Give a store's source the hash that stores had before BLAKE3."""
+    marks = path / "zarr.json"
+    attrs = json.loads(marks.read_text())
+    (source,) = attrs["attributes"]["sources"]
+    source.pop("digest", None)
+    source["sha256"] = sha256
+    marks.write_text(json.dumps(attrs))
+
+
+def test_a_store_with_a_hash_of_another_algorithm_is_read_and_copied(counts, tmp_path):
+    write_map(file_of_counts(tmp_path / "map.npy", counts), tmp_path / "old.zarr")
+    with_old_hash(tmp_path / "old.zarr", "ab12")
+    old = open_map(tmp_path / "old.zarr")
+    assert old.metadata.sources[0].digest == "sha256:ab12"
+    copy = write_map(old, tmp_path / "copy.zarr")
+    assert copy.metadata.sources[0].digest == "sha256:ab12"
+    np.testing.assert_array_equal(copy.to_xarray(), counts)
+    with_old_hash(tmp_path / "old.zarr", "cd34")
+    with pytest.raises(OutputExistsError, match="exists already"):
+        write_map(open_map(tmp_path / "old.zarr"), tmp_path / "copy.zarr", reuse=True)
+
+
+def test_an_unfinished_store_with_a_hash_of_another_algorithm_is_completed(counts, tmp_path):
+    # Whether the file is the same is told by its fingerprint, not by this hash.
+    image = file_of_counts(tmp_path / "map.npy", counts)
+    broken = dataclasses.replace(image, source=Interrupted(counts, fail=True))
+    with pytest.raises(KeyboardInterrupt):
+        write_map(broken, tmp_path / "map.zarr")
+    with_old_hash(tmp_path / "map.zarr", "ab12")
+    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "map.zarr").glob("counts/c/*/*/0")}
+    assert kept
+    (source,) = write_map(image, tmp_path / "map.zarr").metadata.sources
+    assert source.digest == f"blake3:{blake3((tmp_path / 'map.npy').read_bytes()).hexdigest()}"
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_the_hash_of_a_folder_tells_names_and_contents(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "a").write_bytes(b"one")
+    (tmp_path / "b").write_bytes(b"two" * 2**20)  # more than is read at a time
+    lines = [
+        f"{name} {blake3((tmp_path / name).read_bytes()).hexdigest()}\n"
+        for name in ("b", "below/a")
+    ]
+    seen = []
+    expected = f"blake3:{blake3(''.join(lines).encode()).hexdigest()}"
+    assert digest_of(tmp_path, seen.append) == expected
+    assert sum(seen) == 3 + 3 * 2**20
+    (tmp_path / "b").rename(tmp_path / "c")
+    assert digest_of(tmp_path) != expected
+
+
+def test_an_unknown_source_hash_does_not_stand_for_the_counts(counts, tmp_path):
+    # Two maps of files that share name and size, whose hashes nobody knows.
+    metadata = MapMetadata(sources=(SourceFile("map.bcf", 100),))
+    one, other = (
+        SpectrumImage.from_array(data, EnergyAxis(300, 0.01), metadata=metadata)
+        for data in (counts, counts + 1)
+    )
+    write_map(one, tmp_path / "map.zarr")
+    write_map(one, tmp_path / "map.zarr", reuse=True)
+    with pytest.raises(OutputExistsError, match="exists already"):
+        write_map(other, tmp_path / "map.zarr", reuse=True)
 
 
 def test_a_source_that_changes_meanwhile_leaves_no_finished_store(counts, tmp_path):

@@ -1,12 +1,17 @@
 """A store is compared with its source pixel by pixel."""
 
+import dataclasses
+import shutil
+
 import numpy as np
 import pytest
+import xarray as xr
+import zarr
 
 from sigma_scale import config
 from sigma_scale.errors import VerificationError
 from sigma_scale.spectra import ArraySource, EnergyAxis, SpectrumImage
-from sigma_scale.store import verify_map, write_map
+from sigma_scale.store import open_map, verify_map, write_map
 
 
 def image_of(counts, **details):
@@ -51,10 +56,56 @@ def test_another_shape_or_axis_is_refused(image, counts, tmp_path):
         verify_map(stored, shifted)
 
 
+@pytest.mark.parametrize("name", ["total", "sum_spectrum"])
+def test_sums_that_are_not_those_of_the_counts_are_found(image, tmp_path, name):
+    path = tmp_path / "map.zarr"
+    stored = write_map(image, path)
+    array = zarr.open_group(path, mode="r+")[name]
+    place = (131, 5) if name == "total" else (7,)
+    array[place] = array[place] + 1
+    with pytest.raises(VerificationError, match=rf"'{name}' is not the sum of its counts"):
+        verify_map(stored, image)
+    array[place] = array[place] - 1
+    assert verify_map(stored, image) == 150 * 140
+    shutil.rmtree(path / name)
+    with pytest.raises(VerificationError, match=rf"'{name}' is missing"):
+        verify_map(stored, image)
+
+
+def test_the_pixel_of_a_wrong_total_is_named(image, tmp_path):
+    stored = write_map(image, tmp_path / "map.zarr")
+    total = zarr.open_group(tmp_path / "map.zarr", mode="r+")["total"]
+    total[131, 5] = 0
+    total[140, 130] = total[140, 130] + 1
+    with pytest.raises(VerificationError, match=r"'total' .* row 131, column 5\."):
+        verify_map(stored, image)
+
+
+@pytest.mark.parametrize("name", ["navigation", "SE"])
+def test_images_are_compared(image, tmp_path, name):
+    rng = np.random.default_rng(3)
+    pictures = {
+        "navigation": xr.DataArray(rng.integers(0, 9, (150, 140)), dims=("y", "x")),
+        "SE": xr.DataArray(rng.random((1300, 280)), dims=("y", "x")),
+    }
+    pictures["SE"][3, 4] = np.nan
+    pictured = dataclasses.replace(image, images=pictures)
+    stored = write_map(pictured, tmp_path / "map.zarr")
+    assert verify_map(stored, pictured) == 150 * 140
+    array = zarr.open_group(tmp_path / "map.zarr", mode="r+")[name]
+    array[-1, -1] = array[-1, -1] + 1
+    with pytest.raises(VerificationError, match=f"image '{name}'"):
+        verify_map(open_map(tmp_path / "map.zarr"), pictured)
+    without = write_map(image, tmp_path / "without.zarr")
+    with pytest.raises(VerificationError, match="image"):
+        verify_map(without, pictured)
+
+
 def test_float_maps_are_compared(tmp_path):
     data = np.random.default_rng(0).random((40, 50, 9)).astype(np.float32)
     stored = write_map(image_of(data), tmp_path / "map.zarr")
     assert verify_map(stored, image_of(data)) == 2000
+    assert verify_map(stored, image_of(data, chunk_shape=(7, 50))) == 2000
     data[39, 49, 8] += 1
     with pytest.raises(VerificationError, match="1 pixels"):
         verify_map(stored, image_of(data))
