@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +14,11 @@ from sigma_scale.workflow import PhaseMapping, RunSettings, map_phases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from sigma_scale.spectra import SpectrumImage
+
+# Lets test modules share saved_states.py, whatever pytest's import mode.
+sys.path.insert(0, str(Path(__file__).parent))
 
 QUICK = {"n_landmarks": 800, "n_epochs": 60}
 

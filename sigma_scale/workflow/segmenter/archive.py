@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,23 +21,25 @@ __all__ = ["KIND", "is_archive", "read_archive"]
 
 KIND = "pixel_segmenter"
 
+# RuntimeError includes NotImplementedError, which zipfile raises for what it can't unpack, and
+# RecursionError of json; a size such as Infinity overflows.
 _DAMAGE = (
     OSError,
     EOFError,
     zipfile.BadZipFile,
-    zlib.error,
-    NotImplementedError,
-    KeyError,
+    LookupError,
     TypeError,
     ValueError,
     AttributeError,
     RuntimeError,
-    RecursionError,
+    OverflowError,
 )
 """What reading a damaged archive may raise."""
 
 _LARGEST_JSON = 2**30
-_CODECS = {"bytes", "zstd"}
+_CODECS = ["bytes", "zstd"]
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_ZSTD_HEADER_SIZE = 18
 _DTYPES = {"int32", "float32", "float64"}
 _MOST_COMPONENTS = 100_000
 _MOST_DIMENSIONS = 1024
@@ -48,8 +49,7 @@ def is_archive(path: Path) -> bool:
     """Whether a file is a saved segmentation, as far as its first metadata say."""
     try:
         with zipfile.ZipFile(path) as archive:
-            document = _node(archive, "zarr.json")["attributes"]["sigma_scale"]
-            return bool(document["kind"] == KIND)
+            return bool(_document(path, archive)["kind"] == KIND)
     except _DAMAGE:
         return False
 
@@ -125,17 +125,24 @@ def _node(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
     return node
 
 
-def _checked(
-    path: Path, archive: zipfile.ZipFile, shape: tuple[int, int]
-) -> tuple[dict[str, Any], int]:
-    """Check what the archive claims; return its document and the bytes of its arrays."""
-    names = {entry.filename for entry in archive.infolist()}
-    packed = [e.filename for e in archive.infolist() if e.compress_type != zipfile.ZIP_STORED]
-    if packed or sum(e.file_size for e in archive.infolist()) > path.stat().st_size:
+def _document(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
+    """Document of an archive whose entries can be what they claim."""
+    entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise StoreError("its entries are compressed")
+    if sum(entry.file_size for entry in entries) > path.stat().st_size:
         raise StoreError("its entries claim more bytes than the file has")
     document = _node(archive, "zarr.json")["attributes"]["sigma_scale"]
     if not isinstance(document, dict):
         raise StoreError("its attributes are no document")
+    return document
+
+
+def _checked(
+    path: Path, archive: zipfile.ZipFile, shape: tuple[int, int]
+) -> tuple[dict[str, Any], int]:
+    """Check what the archive claims; return its document and the bytes of its arrays."""
+    document = _document(path, archive)
     saved = document["identity"]["shape"]
     if saved != [int(size) for size in shape]:
         raise ShapeMismatchError(
@@ -143,22 +150,29 @@ def _checked(
             f"{shape[0]} x {shape[1]}. Bin the dataset as it was when the state was saved."
         )
     needed = 0
-    for name in sorted(names):
-        parent, _, last = name.rpartition("/")
-        if parent and last == "zarr.json":
-            needed += _checked_array(parent, _node(archive, name), shape)
+    chunk_sizes = {}
+    chunks = []
+    for name in sorted(set(archive.namelist())):
+        array, _, last = name.rpartition("/")
+        if last != "zarr.json":
+            chunks.append(name)
+        elif array:
+            size, chunk_sizes[array] = _checked_array(array, _node(archive, name), shape)
+            needed += size
+    for name in chunks:
+        _check_chunk(archive, name, chunk_sizes[name.partition("/")[0]])
     return document, needed
 
 
-def _checked_array(name: str, node: dict[str, Any], shape: tuple[int, int]) -> int:
-    """Check the metadata of an array; return its size in bytes."""
+def _checked_array(name: str, node: dict[str, Any], shape: tuple[int, int]) -> tuple[int, int]:
+    """Check the metadata of an array; return its size and that of a chunk, in bytes."""
     size = [int(length) for length in node["shape"]]
-    grid = node["chunk_grid"]["configuration"]["chunk_shape"]
-    codecs = {codec["name"] for codec in node["codecs"]}
-    if node["node_type"] != "array" or node["data_type"] not in _DTYPES or codecs - _CODECS:
+    grid = [int(side) for side in node["chunk_grid"]["configuration"]["chunk_shape"]]
+    codecs = [codec["name"] for codec in node["codecs"]]
+    if node["data_type"] not in _DTYPES or codecs != _CODECS:
         raise StoreError(f"{name} is of a kind that is never saved")
     if name.startswith("component_"):
-        limits: list[int] = [_MOST_COMPONENTS, _MOST_DIMENSIONS, _MOST_DIMENSIONS][: len(size)]
+        limits = [_MOST_COMPONENTS, _MOST_DIMENSIONS, _MOST_DIMENSIONS][: len(size)]
         fits = len(size) == len(limits) and all(
             length <= limit for length, limit in zip(size, limits, strict=True)
         )
@@ -167,6 +181,37 @@ def _checked_array(name: str, node: dict[str, Any], shape: tuple[int, int]) -> i
     chunks_fit = len(grid) == len(size) and all(
         1 <= side <= max(1, length) for side, length in zip(grid, size, strict=True)
     )
-    if not (fits and chunks_fit):
+    if not (fits and chunks_fit and all(length >= 0 for length in size)):
         raise StoreError(f"{name} claims the shape {size} in chunks of {grid}")
-    return math.prod(size) * int(np.dtype(node["data_type"]).itemsize)
+    itemsize = np.dtype(node["data_type"]).itemsize
+    return math.prod(size) * itemsize, math.prod(grid) * itemsize
+
+
+def _check_chunk(archive: zipfile.ZipFile, name: str, size: int) -> None:
+    """Check that a chunk says that it becomes as many bytes as it has to: zstd believes it."""
+    with archive.open(name) as chunk:
+        claimed = _content_size(chunk.read(_ZSTD_HEADER_SIZE))
+    if claimed != size:
+        raise StoreError(f"{name} claims {claimed} bytes instead of {size}")
+
+
+def _content_size(header: bytes) -> int | None:
+    """
+    Size that a zstd frame says its content has; None if it doesn't.
+
+    Notes
+    -----
+    Section 3.1.1.1 of RFC 8878.
+    """
+    if not header.startswith(_ZSTD_MAGIC):
+        return None
+    descriptor = header[len(_ZSTD_MAGIC)]
+    single_segment = descriptor >> 5 & 1
+    window = 1 - single_segment
+    dictionary = (0, 1, 2, 4)[descriptor & 3]
+    n_bytes = (single_segment, 2, 4, 8)[descriptor >> 6]
+    start = len(_ZSTD_MAGIC) + 1 + window + dictionary
+    if n_bytes == 0:
+        return None
+    field = int.from_bytes(header[start : start + n_bytes], "little")
+    return field + 256 if n_bytes == 2 else field  # noqa: PLR2004

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import ArrayLike, NDArray
 
-    from sigma_scale.spectra import SpectrumImage
+    from sigma_scale.spectra import MapMetadata, SpectrumImage
 
-__all__ = ["SegmentableDataset", "feature_means", "features_of", "latent_rows"]
+__all__ = ["SegmentableDataset", "SegmentedMap", "feature_means", "features_of", "latent_rows"]
 
 _MAP_DIMENSIONS = 3
 _TABLE_DIMENSIONS = 2
@@ -53,6 +54,42 @@ class SegmentableDataset(Protocol):
     @property
     def nav_img_bin(self) -> xr.DataArray | None:
         """Navigation image of the binned map."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SegmentedMap:
+    """
+    What a dataset was when a segmenter took it, whatever its later steps make of it.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    feature_list : tuple of str
+        Names of the features.
+    image : SpectrumImage, optional
+        Processed spectra; None where there are only images.
+    metadata : MapMetadata, optional
+        Of the spectra, or of the images where a dataset keeps them as ``maps``.
+    """
+
+    shape: tuple[int, int]
+    feature_list: tuple[str, ...]
+    image: SpectrumImage | None
+    metadata: MapMetadata | None
+
+    @classmethod
+    def of(cls, dataset: SegmentableDataset) -> Self:
+        """Take what a dataset is now."""
+        height, width = dataset.shape[:2]
+        image = dataset.processed
+        kept = getattr(dataset, "maps", None) if image is None else image
+        return cls(
+            shape=(int(height), int(width)),
+            feature_list=tuple(dataset.feature_list),
+            image=image,
+            metadata=getattr(kept, "metadata", None),
+        )
 
 
 def latent_rows(latent: ArrayLike | xr.DataArray, shape: tuple[int, int]) -> NDArray[Any]:

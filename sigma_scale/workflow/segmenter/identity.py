@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sigma_scale.errors import ShapeMismatchError, StoreError
+from sigma_scale.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from sigma_scale.workflow.segmenter.dataset import SegmentableDataset
+    from sigma_scale.workflow.segmenter.dataset import SegmentedMap
 
     ChannelSums = Callable[[], NDArray[Any]]
 
@@ -22,13 +22,13 @@ __all__ = ["check_identity", "identity_of"]
 _ROUNDING = 1e-6  # of sums of counts that are not whole numbers
 
 
-def identity_of(dataset: SegmentableDataset, channel_sums: ChannelSums) -> dict[str, Any]:
+def identity_of(segmented: SegmentedMap, channel_sums: ChannelSums) -> dict[str, Any]:
     """
-    Describe which map a dataset is, as plain values.
+    Describe which map was segmented, as plain values.
 
     Parameters
     ----------
-    dataset : SegmentableDataset
+    segmented : SegmentedMap
         The map.
     channel_sums : callable
         Gives the counts per channel of the whole map, which takes a pass over them. It is only
@@ -39,24 +39,23 @@ def identity_of(dataset: SegmentableDataset, channel_sums: ChannelSums) -> dict[
     dict
         ``shape``, ``features``, ``sources``, ``selection`` and ``channel_sums``; JSON types.
     """
-    metadata = _metadata(dataset)
-    sources = [] if metadata is None else [source.to_attrs() for source in metadata.sources]
-    with_spectra = dataset.processed is not None
+    sources = _sources(segmented)
+    with_spectra = segmented.image is not None
     sums = None
     if with_spectra and not _all_hashed(sources):
         sums = np.asarray(channel_sums()).tolist()
     return {
-        "shape": [int(size) for size in dataset.shape[:2]],
-        "features": list(dataset.feature_list),
+        "shape": list(segmented.shape),
+        "features": list(segmented.feature_list),
         "with_spectra": with_spectra,
         "sources": sources,
-        "selection": {} if metadata is None else dict(metadata.selection),
+        "selection": _selection(segmented),
         "channel_sums": sums,
     }
 
 
 def check_identity(
-    saved: Mapping[str, Any], dataset: SegmentableDataset, channel_sums: ChannelSums
+    saved: Mapping[str, Any], segmented: SegmentedMap, channel_sums: ChannelSums
 ) -> None:
     """
     Refuse a state that was saved for another map.
@@ -67,33 +66,25 @@ def check_identity(
     Parameters
     ----------
     saved : mapping
-        Result of :func:`identity_of` for the map that the state was saved for.
-    dataset : SegmentableDataset
+        Result of :func:`identity_of` for the map that the state was saved for, of the same shape:
+        :func:`read_archive` refuses others.
+    segmented : SegmentedMap
         The map that it is to be put on.
     channel_sums : callable
         As for :func:`identity_of`.
 
     Raises
     ------
-    ShapeMismatchError
-        If the maps have different numbers of rows and columns.
     StoreError
         If they are not the same map.
     """
-    shape = [int(size) for size in dataset.shape[:2]]
-    if saved["shape"] != shape:
-        raise ShapeMismatchError(
-            f"The state is of a map of {' x '.join(map(str, saved['shape']))} pixels, the dataset "
-            f"has {' x '.join(map(str, shape))}. Bin the dataset as it was then."
-        )
-    metadata = _metadata(dataset)
-    sources = [] if metadata is None else [source.to_attrs() for source in metadata.sources]
-    if saved["with_spectra"] != (dataset.processed is not None):
+    sources = _sources(segmented)
+    if saved["with_spectra"] != (segmented.image is not None):
         same = False
-    elif dataset.processed is None:
-        same = saved["features"] == list(dataset.feature_list) and saved["sources"] == sources
+    elif segmented.image is None:
+        same = saved["features"] == list(segmented.feature_list) and saved["sources"] == sources
     elif _all_hashed(sources) and saved["sources"] == sources:
-        same = metadata is not None and saved["selection"] == dict(metadata.selection)
+        same = saved["selection"] == _selection(segmented)
     else:
         same = saved["channel_sums"] is not None and _same_sums(
             saved["channel_sums"], channel_sums()
@@ -106,15 +97,17 @@ def check_identity(
         )
 
 
-def _metadata(dataset: SegmentableDataset) -> Any:
-    """Metadata of the spectra, or of the images where a dataset keeps them as ``maps``."""
-    if dataset.processed is not None:
-        return dataset.processed.metadata
-    return getattr(getattr(dataset, "maps", None), "metadata", None)
+def _sources(segmented: SegmentedMap) -> list[dict[str, Any]]:
+    metadata = segmented.metadata
+    return [] if metadata is None else [source.to_attrs() for source in metadata.sources]
+
+
+def _selection(segmented: SegmentedMap) -> dict[str, Any]:
+    return {} if segmented.metadata is None else dict(segmented.metadata.selection)
 
 
 def _all_hashed(sources: list[dict[str, Any]]) -> bool:
-    return bool(sources) and all("sha256" in source for source in sources)
+    return bool(sources) and all("digest" in source for source in sources)
 
 
 def _same_sums(saved: list[float], current: NDArray[Any]) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sigma_scale.workflow.segmenter.dataset import SegmentableDataset
+    from sigma_scale.workflow.segmenter.dataset import SegmentedMap
     from sigma_scale.workflow.segmenter.spectra import MapSpectra
 
 __all__ = ["SavableClusters"]
@@ -33,7 +33,7 @@ class SavableClusters:
     _memberships: Memberships
     _spectra: MapSpectra
     _derived: Any
-    dataset: SegmentableDataset
+    _map: SegmentedMap
     height: int
     width: int
     latent: NDArray[Any]
@@ -82,7 +82,7 @@ class SavableClusters:
                 str(number): colour for number, colour in current.colours_by_number().items()
             },
             "names": {str(number): name for number, name in current.names_by_number().items()},
-            "identity": identity_of(self.dataset, self._spectra.channel_sums),
+            "identity": identity_of(self._map, self._spectra.channel_sums),
             "recipe": _plain(self.recipe),
         }
         state = SavedState(
@@ -119,9 +119,11 @@ class SavableClusters:
         state = read_state(path, (self.height, self.width))
         document = state.document
         try:
-            check_identity(document["identity"], self.dataset, self._spectra.channel_sums)
+            check_identity(document["identity"], self._map, self._spectra.channel_sums)
             history = _replayed(state)
-        except (KeyError, TypeError, ParameterError) as error:
+        except StoreError:  # another map, or one whose counts are damaged
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(f"{path} can't be used: {error}") from error
         self.latent = state.latent
         self.method = document["method"]

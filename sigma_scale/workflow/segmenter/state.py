@@ -88,14 +88,12 @@ def write_state(path: str | Path, state: SavedState, shape: tuple[int, int]) -> 
     Returns
     -------
     pathlib.Path
-        The file written.
+        That file.
 
     Raises
     ------
-    OutputExistsError
-        If something else is there.
-    StoreError
-        If it can't be written.
+    OutputExistsError, StoreError
+        See :meth:`PixelSegmenter.save_state`.
     """
     target = Path(path)
     if (target.exists() or target.is_symlink()) and not is_archive(target):
