@@ -15,7 +15,6 @@ from PIL import Image
 
 from sigma_scale import gui
 from sigma_scale.errors import EmptyMapError, ParameterError, ShapeMismatchError
-from sigma_scale.gui.unmixing import abundance_maps
 from sigma_scale.plot import FigurePanel, phase_colours
 from sigma_scale.plot.figures import new_figure
 from sigma_scale.spectra import ArraySource, ElementMaps, EnergyAxis, MapMetadata, SpectrumImage
@@ -352,15 +351,17 @@ def test_weights_and_components(ps):
         gui.show_unmixed_weights_and_components(ps, weights, components[["cpnt_0"]])
 
 
-def test_abundance_is_a_share_of_the_intensity(ps):
+def test_abundance_of_the_end_members(ps):
     left = int(ps.labels[0])
     weights = pd.DataFrame([[1.0, 3.0]], index=[f"cluster_{left}"], columns=["w_0", "w_1"])
-    components = pd.DataFrame({"cpnt_0": [1.0, 2.0], "cpnt_1": [0.5, 0.5]}, index=[1.0, 2.0])
-    maps = abundance_maps(ps, weights, components)
-    assert list(maps["line"].to_numpy()) == ["cpnt_0", "cpnt_1"]
-    np.testing.assert_allclose(maps[0, 0], [0.5, 0.5])  # 1 x 3 and 3 x 1
-    assert np.isnan(maps[:, 8:]).all()
+    components = pd.DataFrame({"cpnt_0": [1.0, 2.0], "cpnt_1": [0.25, 0.25]}, index=[1.0, 2.0])
     figure = gui.show_abundance_map(ps, weights, components).figure
     assert {"cpnt_0", "cpnt_1"} <= texts(figure)
+    pictures = [ax.images[0].get_array() for ax in figure.axes if ax.images][:2]
+    for picture, share in zip(pictures, (2 / 3, 1 / 3), strict=True):  # 1 x 3 and 3 x 0.5
+        np.testing.assert_allclose(picture[:, :8], share, rtol=1e-6)
+        assert np.ma.getmaskarray(np.ma.masked_invalid(picture))[:, 8:].all()
     with pytest.raises(ParameterError, match="cluster_7"):
         gui.show_abundance_map(ps, weights.set_axis(["cluster_7"]), components)
+    with pytest.raises(ShapeMismatchError, match="2 end-members and 1"):
+        gui.show_abundance_map(ps, weights, components[["cpnt_0"]])

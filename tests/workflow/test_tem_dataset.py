@@ -47,6 +47,42 @@ def test_the_instrument_is_what_the_user_says(image):
     assert repr(TEMDataset(image)) == "<TEMDataset: 12 x 10 pixels, O_Ka, Si_Ka>"
 
 
+STEPS = {
+    "lines": lambda dataset: dataset.set_xray_lines(["Si_Ka"]),
+    "features": lambda dataset: dataset.set_feature_list(["Si_Ka"]),
+    "scale": lambda dataset: dataset.set_axes_scale(0.0102),
+    "offset": lambda dataset: dataset.set_axes_offset(-0.02),
+    "unit": lambda dataset: (dataset.set_axes_scale(10.2), dataset.set_axes_unit("eV")),
+    "calibration": lambda dataset: dataset.calibrate_spectra({"O_Ka": 0.53, "Si_Ka": 1.75}),
+    "extent": lambda dataset: dataset.remove_NaN(),
+    "bins": lambda dataset: dataset.rebin_signal(size=(2, 3)),
+    "denoising": lambda dataset: dataset.peak_denoising_PCA(3),
+    "division": lambda dataset: dataset.peak_intensity_normalisation(),
+    "first peak": lambda dataset: dataset.remove_first_peak(end=0.3),
+    "maps": lambda dataset: dataset.normalisation([norm.zscore, norm.softmax]),
+    "image": lambda dataset: (
+        dataset.normalisation([norm.zscore]),
+        dataset.get_feature_maps_with_nav_img([norm.zscore]),
+    ),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_each_step_does_what_it_does_to_a_map_of_a_scanning_microscope(image, step):
+    counts = image.to_xarray().to_numpy().copy()
+    counts[9:] = 0
+    image = replace(with_metadata(image, lines=("O_Ka", "Si_Ka")), source=ArraySource(counts))
+    before, tem, sem = TEMDataset(image), TEMDataset(image), SEMDataset(image)
+    for dataset in (tem, sem):
+        STEPS[step](dataset)
+    assert tem.recipe() == sem.recipe() != before.recipe()
+    assert tem.processed.energy == sem.processed.energy
+    np.testing.assert_array_equal(tem.processed.to_xarray(), sem.processed.to_xarray())
+    np.testing.assert_array_equal(tem.get_feature_maps(), sem.get_feature_maps())
+    if step in {"maps", "image"}:
+        np.testing.assert_array_equal(tem.normalised_elemental_data, sem.normalised_elemental_data)
+
+
 @pytest.mark.parametrize(
     ("name", "features"),
     [
