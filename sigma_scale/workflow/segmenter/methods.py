@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,7 +34,7 @@ class Method(NamedTuple):
     module: str
     name: str
     samples: bool = False
-    """It fits itself on a sample of many rows, the parameter ``n_fit`` says how many."""
+    """It takes all rows, or a sample that it draws itself."""
     mixture: bool = False
     """It fits Gaussians, which give every pixel a probability for every cluster."""
 
@@ -51,7 +51,7 @@ METHODS = {
 """Methods by name. Those that can't stream are fitted on at most ``n_fit`` pixels as well."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Clustering:
     """
     What a method found.
@@ -71,6 +71,8 @@ class Clustering:
         The fitted estimator.
     recipe : dict
         How it was made, as plain values.
+    is_blurred : bool
+        Whether a mixture adds more to the variances than there is in the latent space.
     """
 
     labels: NDArray[np.int32]
@@ -78,7 +80,8 @@ class Clustering:
     mixture: Components | None
     strength: NDArray[np.float32] | None
     model: Any
-    recipe: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any]
+    is_blurred: bool
 
 
 def find_method(method: object) -> Method:
@@ -199,8 +202,16 @@ def cluster_rows(rows: NDArray[Any], method: object, method_args: Mapping[str, A
         strength = spread
     recipe = model_recipe("sigma_scale.workflow.PixelSegmenter", model)
     recipe["n_pixels"] = len(given)
-    recipe["n_fit"] = min(len(given), n_fit or getattr(model, "n_fit", len(given)))
-    return Clustering(labels, _number_of(model, labels, mixture), mixture, strength, model, recipe)
+    recipe["n_fit"] = min(len(given), n_fit or getattr(model, "n_fit", None) or len(given))
+    return Clustering(
+        labels=labels,
+        n_clusters=_number_of(model, labels, mixture),
+        mixture=mixture,
+        strength=strength,
+        model=model,
+        recipe=recipe,
+        is_blurred=mixture is not None and _is_blurred(model, given),
+    )
 
 
 def _fitted(
@@ -254,6 +265,12 @@ def _with_strength(
     if strength is None or len(strength) != len(labels):
         strength = np.ones(len(labels))
     return labels, np.where(labels >= 0, strength, 0).astype(np.float32), None
+
+
+def _is_blurred(model: Any, rows: NDArray[Any]) -> bool:
+    """Whether no coordinate varies as much as a mixture adds to its variances, if it adds any."""
+    added = getattr(model, "reg_covar", 0.0)
+    return all(column.var(dtype=np.float64) < added for column in rows.T)
 
 
 def _number_of(model: Any, labels: NDArray[np.int32], mixture: Components | None) -> int:

@@ -12,7 +12,12 @@ from sigma_scale.clustering.labels import NOISE
 from sigma_scale.errors import ParameterError, SigmaScaleWarning
 from sigma_scale.workflow.segmenter.bic import bic_curve, choose_n_components
 from sigma_scale.workflow.segmenter.clusters import first_state
-from sigma_scale.workflow.segmenter.dataset import feature_means, features_of, latent_rows
+from sigma_scale.workflow.segmenter.dataset import (
+    SegmentedMap,
+    feature_means,
+    features_of,
+    latent_rows,
+)
 from sigma_scale.workflow.segmenter.editing import EditableClusters
 from sigma_scale.workflow.segmenter.history import History
 from sigma_scale.workflow.segmenter.methods import cluster_rows
@@ -55,8 +60,8 @@ class PixelSegmenter(ClusterProfiles, EditableClusters, SavableClusters):
     method_args : mapping, optional
         Parameters of the method. ``n_components="auto"`` of a mixture chooses the number with
         the lowest :meth:`bic`, at most 50. A seed that is not given is 0. Of more than 100 000
-        pixels (300 000 for HDBSCAN) a uniform sample is fitted and all are labelled; ``n_fit``
-        is another number.
+        pixels a uniform sample is fitted and all are labelled; ``n_fit`` is another number.
+        HDBSCAN takes all pixels.
         None, for the default method: eight components and the seed 4.
 
     Attributes
@@ -95,7 +100,8 @@ class PixelSegmenter(ClusterProfiles, EditableClusters, SavableClusters):
     Warns
     -----
     SigmaScaleWarning
-        If the method finds no cluster: all pixels are noise.
+        If the method finds no cluster: all pixels are noise. If the latent space has collapsed:
+        the variance of its coordinates is below a mixture's ``reg_covar``.
     """
 
     def __init__(
@@ -131,13 +137,23 @@ class PixelSegmenter(ClusterProfiles, EditableClusters, SavableClusters):
                 SigmaScaleWarning,
                 stacklevel=2,
             )
+        if found.is_blurred:
+            warnings.warn(
+                "The latent space has collapsed: the variance of its coordinates is below "
+                f"reg_covar={found.model.reg_covar:g}, which {self.method} adds to each variance, "
+                "so it can't tell clusters apart. Make the latent space anew, such as by longer "
+                "training, or multiply its coordinates.",
+                SigmaScaleWarning,
+                stacklevel=2,
+            )
 
     def _take_dataset(self, dataset: SegmentableDataset) -> None:
         """Keep what the dataset is now: its later steps make new results, they change none."""
         self.dataset = dataset
-        self.height, self.width = (int(size) for size in dataset.shape[:2])
-        self.feature_list = list(dataset.feature_list)
-        self._spectra = MapSpectra(dataset.processed)
+        self._map = SegmentedMap.of(dataset)
+        self.height, self.width = self._map.shape
+        self.feature_list = list(self._map.feature_list)
+        self._spectra = MapSpectra(self._map.image)
         self._features = features_of(dataset)
         self._derived: tuple[PixelState, dict[str, NDArray[Any]]] | None = None
 
@@ -190,7 +206,7 @@ class PixelSegmenter(ClusterProfiles, EditableClusters, SavableClusters):
         """Labels as a map, shape (y, x), int32."""
         import xarray as xr
 
-        image = self.dataset.processed
+        image = self._map.image
         coordinates = {} if image is None else image.coordinates()
         return xr.DataArray(
             self.labels.reshape(self.height, self.width),
