@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
+from sigma_scale import compute
 from sigma_scale.errors import EmptyMapError, ParameterError
+from sigma_scale.latent.mapped import map_rows
+from sigma_scale.latent.placement import NOVELTY_THRESHOLD
 from sigma_scale.latent.recipe import model_recipe
-from sigma_scale.latent.rows import BATCH_ROWS
-from sigma_scale.progress import progress_bar
+from sigma_scale.latent.sources import feature_source
+from sigma_scale.latent.umap import UMAP
 
 if TYPE_CHECKING:
+    import xarray as xr
     from numpy.typing import NDArray
     from sklearn.base import BaseEstimator
 
+    from sigma_scale.latent.sources import FeatureSource
+
 __all__ = ["embed"]
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def embed(features: xr.DataArray, model: BaseEstimator) -> xr.DataArray:
@@ -30,12 +38,15 @@ def embed(features: xr.DataArray, model: BaseEstimator) -> xr.DataArray:
         mosaic) take no part and stay NaN.
     model : sklearn.base.BaseEstimator
         Model with ``fit`` and ``transform``, such as :class:`~sigma_scale.latent.UMAP`. If it
-        is not fitted yet, it is fitted on this map, which reads the map into memory.
+        is not fitted yet, it is fitted on this map: UMAP chunk by chunk, any other model on all
+        of it in memory.
 
     Returns
     -------
     xarray.DataArray, shape (y, x, component), float32
-        Lazy where the features are; ``attrs["recipe"]`` says how it was made.
+        Lazy where the features are; ``attrs["recipe"]`` says how it was made. UMAP adds the
+        coordinate ``novelty`` (y, x), see :meth:`~sigma_scale.latent.UMAP.novelty`: pixels where
+        it exceeds ``attrs["novelty_threshold"]`` are unlike all that the model was fitted on.
 
     Raises
     ------
@@ -43,31 +54,32 @@ def embed(features: xr.DataArray, model: BaseEstimator) -> xr.DataArray:
         If the dimensions are others, or the model refuses the features.
     EmptyMapError
         If no pixel has features.
+    MemoryLimitError
+        If the result, or for other models than UMAP the map, doesn't fit into memory.
     """
     if features.dims[:2] != ("y", "x") or len(features.dims[2:]) != 1:
         raise ParameterError(
             f"A feature map has the dimensions (y, x, line), got {tuple(features.dims)}. "
             "Use .transpose('y', 'x', ...) to bring them into this order."
         )
-    if 0 in features.shape:
-        raise EmptyMapError(f"The feature map is empty: its shape is {features.shape}.")
+    source = feature_source(features)
     if not _is_fitted(model):
-        features = features.load() if features.chunks is None else features.compute()
-        model.fit(_valid_rows(features.to_numpy()))
-    n_components = model.transform(_zero_row(features.shape[2])).shape[1]
-    if features.chunks is None:
-        placed = _transformed_map(features.to_numpy(), model, n_components)
-        latent = xr.DataArray(placed, dims=("y", "x", "component"))
+        model.fit(features if isinstance(model, UMAP) else _valid_rows(source))
+    latent: xr.DataArray
+    attrs: dict[str, Any] = {"recipe": model_recipe("sigma_scale.latent.embed", model)}
+    if isinstance(model, UMAP):
+        latent, novelty = model.transform_with_novelty(features)
+        novelty.attrs = {"long_name": "novelty"}
+        latent = latent.assign_coords(novelty=novelty)
+        attrs["novelty_threshold"] = NOVELTY_THRESHOLD
+        _say_how_much_is_new(novelty)
     else:
-        latent = _lazily(features, model, n_components)
-    coords: dict[str, Any] = {
-        name: features.coords[name] for name in ("y", "x") if name in features.coords
-    }
-    latent = latent.assign_coords(coords | {"component": np.arange(n_components)})
+        latent = _transformed(source, model)
+    latent = latent.assign_coords(component=np.arange(latent.shape[2]))
     latent.name = "latent"
-    latent.attrs = {"recipe": model_recipe("sigma_scale.latent.embed", model)}
     if "recipe" in features.attrs:
-        latent.attrs["recipe"]["features"] = features.attrs["recipe"]
+        attrs["recipe"]["features"] = features.attrs["recipe"]
+    latent.attrs = attrs
     return latent
 
 
@@ -82,59 +94,42 @@ def _is_fitted(model: BaseEstimator) -> bool:
     return True
 
 
-def _valid_rows(features: NDArray[Any]) -> NDArray[Any]:
-    rows = features.reshape(-1, features.shape[2])
-    valid = ~np.isnan(rows).any(axis=1)
-    if not valid.any():
+def _valid_rows(source: FeatureSource) -> NDArray[np.float32]:
+    """Read all rows, for models that can't be fitted on a stream of them."""
+    compute.check_memory(
+        2 * source.n_rows * source.n_features * 4,
+        what=f"Fitting a model on {source.n_rows:,} pixels at once",
+        remedy="Fit it on some of them first, such as those that choose_landmarks gives, or "
+        "raise memory_limit.",
+    )
+    values = source.values
+    if source.is_lazy:
+        (values,) = compute.run(values, description="Reading features")
+    rows = source.table.valid_rows(values, (0, 0))[1]
+    if not len(rows):
         raise EmptyMapError("No pixel has features: each one has NaN in a line at least.")
-    return rows if valid.all() else rows[valid]
+    return rows
 
 
-def _zero_row(n_features: int) -> NDArray[np.float32]:
-    return np.zeros((1, n_features), np.float32)
+def _transformed(source: FeatureSource, model: Any) -> xr.DataArray:
+    def transform(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(model.transform(rows), np.float32)
 
-
-def _transformed_map(
-    features: NDArray[Any], model: BaseEstimator, n_components: int
-) -> NDArray[np.float32]:
-    """Transform a map in memory, some rows of pixels at a time."""
-    height, width, n_features = features.shape
-    placed = np.empty((height, width, n_components), np.float32)
-    step = max(1, BATCH_ROWS // width)
-    with progress_bar("Placing pixels", total=height * width) as bar:
-        for top in range(0, height, step):
-            part = features[top : top + step]
-            rows = _transformed_rows(part.reshape(-1, n_features), model, n_components)
-            placed[top : top + step] = rows.reshape(*part.shape[:2], n_components)
-            bar.update(len(rows))
-    return placed
-
-
-def _transformed_rows(
-    rows: NDArray[Any], model: BaseEstimator, n_components: int
-) -> NDArray[np.float32]:
-    valid = ~np.isnan(rows).any(axis=1)
-    placed = np.full((len(rows), n_components), np.nan, np.float32)
-    if valid.any():
-        placed[valid] = model.transform(rows if valid.all() else rows[valid])
-    return placed
-
-
-def _lazily(features: xr.DataArray, model: BaseEstimator, n_components: int) -> xr.DataArray:
-    """Transform each block of a Dask array when it is asked for."""
-
-    def block(values: NDArray[Any]) -> NDArray[np.float32]:
-        rows = _transformed_rows(values.reshape(-1, values.shape[-1]), model, n_components)
-        return rows.reshape(*values.shape[:-1], n_components)
-
-    line = features.dims[2]
-    latent: xr.DataArray = xr.apply_ufunc(
-        block,
-        features.chunk({line: -1}),
-        input_core_dims=[[line]],
-        output_core_dims=[["component"]],
-        dask="parallelized",
-        output_dtypes=[np.float32],
-        dask_gufunc_kwargs={"output_sizes": {"component": n_components}},
+    n_components = transform(np.zeros((1, source.n_features), np.float32)).shape[1]
+    latent: xr.DataArray = map_rows(
+        transform, source, n_components, workers=1, description="Placing pixels"
     )
     return latent
+
+
+def _say_how_much_is_new(novelty: xr.DataArray) -> None:
+    if novelty.chunks is not None:
+        return  # nobody knows before it is computed
+    n_new = int(np.count_nonzero(novelty.to_numpy() > NOVELTY_THRESHOLD))
+    if n_new:
+        _LOGGER.info(
+            "%d of %d pixels are unlike all that UMAP was fitted on (novelty above %g)",
+            n_new,
+            novelty.size,
+            NOVELTY_THRESHOLD,
+        )

@@ -1,11 +1,12 @@
 """
 Landmarks: the few pixels that a model is fitted on, chosen so that rare phases are among them.
 
-One half of the landmarks is a uniform sample, which keeps the densities. The other half covers
-the feature space evenly, after the geometric sketching of Hie et al. [1]_: the space is cut
-into equal boxes, as many of them being occupied as rows are wanted, and one row is drawn from
-each. A phase that fills a corner of the feature space of its own is thus kept however few
-pixels it has.
+Each occupied box of a grid over the feature space has a landmark, as in the geometric sketching
+of Hie et al. [1]_, and the other landmarks are a uniform sample, which keeps the densities. A
+phase that fills a corner of the feature space of its own is thus kept however few pixels it has.
+
+The pixels are read once, and only a sample of them is held. The choice depends on the seed, the
+pixels and their places in the map, and on nothing else: not on chunks, workers or their order.
 
 References
 ----------
@@ -15,112 +16,183 @@ References
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sigma_scale.errors import ParameterError
-from sigma_scale.latent.rows import as_rows, random_generator
+from sigma_scale import compute
+from sigma_scale.errors import EmptyMapError, ParameterError
+from sigma_scale.latent.rows import in_threads, random_generator
+from sigma_scale.latent.sketch import (
+    Sketch,
+    SketchPlan,
+    empty_sketch,
+    join_sketches,
+    sketch_rows,
+)
+from sigma_scale.latent.sources import FeatureSource, feature_source
 
 if TYPE_CHECKING:
-    from numpy.random import RandomState
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from sigma_scale.latent.rows import RandomState_
 
-__all__ = ["choose_landmarks"]
+__all__ = ["Landmarks", "choose_landmarks", "find_landmarks"]
 
 _SPREAD_SHARE = 0.5
-_SLACK = 1.2  # occupied boxes per row wanted that ends the search for the size of the boxes
-_MAXIMUM_STEPS = 40
-_FINEST = 2.0**30  # boxes per axis, so that their numbers fit in 32 bits
+_JOINED_AT_ONCE = 8
+
+
+class Landmarks(NamedTuple):
+    """
+    Landmarks and what they were chosen from.
+
+    Attributes
+    ----------
+    numbers : numpy.ndarray, shape (m,), int64
+        Their row numbers, sorted.
+    rows : numpy.ndarray, shape (m, k), float32
+        Their features.
+    n_rows : int
+        Rows that had features.
+    """
+
+    numbers: NDArray[np.int64]
+    rows: NDArray[np.float32]
+    n_rows: int
 
 
 def choose_landmarks(
-    features: ArrayLike, n_landmarks: int, *, random_state: RandomState_ = None
+    features: Any, n_landmarks: int, *, random_state: RandomState_ = None
 ) -> NDArray[np.int64]:
     """
-    Choose rows to fit a model on: half of them uniformly, half spread over the feature space.
+    Choose rows to fit a model on: one of each part of the feature space, the rest uniformly.
 
     Parameters
     ----------
-    features : array-like, shape (n, k)
-        Features of each pixel, on scales that may be compared with each other.
+    features : array-like, shape (n, k) or (y, x, k)
+        Features of each pixel, on scales that may be compared with each other: an array, a Dask
+        array, a map as an xarray.DataArray, or anything else that
+        :func:`~sigma_scale.latent.sources.feature_source` takes. Pixels of a map that have NaN
+        are left out.
     n_landmarks : int
         Number of rows to choose.
     random_state : int, RandomState or None, default: None
-        Seed; the same seed and features give the same rows.
+        Seed; the same seed and features give the same rows, however the features are chunked.
 
     Returns
     -------
     numpy.ndarray, shape (min(n, n_landmarks),), int64
-        Sorted row numbers, each one once; all rows where there are not more than asked for.
+        Sorted row numbers (``y * width + x`` in a map), each one once; all rows where there are
+        not more than asked for.
 
     Raises
     ------
     ParameterError
-        If ``n_landmarks`` is not positive, or the features are not a table of finite numbers.
+        If ``n_landmarks`` is not positive, or the features are not finite numbers.
+    EmptyMapError
+        If no pixel has features.
     """
-    rows = as_rows(features, name="features", dtype=np.float32)
+    return find_landmarks(feature_source(features), n_landmarks, random_state=random_state).numbers
+
+
+def find_landmarks(
+    source: FeatureSource, n_landmarks: int, *, random_state: RandomState_ = None
+) -> Landmarks:
+    """
+    Choose landmarks and give their features, reading the source once.
+
+    Parameters
+    ----------
+    source : FeatureSource
+        All rows.
+    n_landmarks, random_state
+        As for :func:`choose_landmarks`.
+
+    Returns
+    -------
+    Landmarks
+
+    Raises
+    ------
+    ParameterError, EmptyMapError
+        As for :func:`choose_landmarks`.
+    MemoryLimitError
+        If that many landmarks don't fit into memory.
+    """
     if n_landmarks < 1:
         raise ParameterError(f"n_landmarks must be at least 1, got {n_landmarks}.")
-    if len(rows) <= n_landmarks:
-        return np.arange(len(rows))
-    generator = random_generator(random_state)
-    chosen = np.zeros(len(rows), bool)
-    chosen[_spread_rows(rows, int(_SPREAD_SHARE * n_landmarks), generator)] = True
-    # Uniform among the rows not yet chosen, so that the number is exactly the one asked for.
-    order = generator.permutation(len(rows))
-    order = order[~chosen[order]]
-    chosen[order[: n_landmarks - np.count_nonzero(chosen)]] = True
-    return np.flatnonzero(chosen)
+    wanted = min(n_landmarks, source.n_rows)
+    plan = SketchPlan(
+        n_features=source.n_features,
+        n_uniform=wanted,
+        n_boxes=max(1, int(_SPREAD_SHARE * wanted)),
+        seed=_seed(random_state),
+    )
+    workers = compute.local_workers()
+    compute.check_memory(
+        # Of each worker a sketch of both parts, once more while they are joined.
+        4 * workers * wanted * (4 * source.n_features + 16),
+        what=f"Choosing {wanted:,} landmarks",
+        remedy="Lower n_landmarks, or raise memory_limit.",
+    )
+    sketch = _lazily(source, plan) if source.is_lazy else _in_memory(source, plan, workers)
+    if not sketch.n_rows:
+        raise EmptyMapError("No pixel has features: each one has NaN in a feature at least.")
+    return _chosen(sketch, wanted)
 
 
-def _spread_rows(rows: NDArray[Any], n_wanted: int, generator: RandomState) -> NDArray[np.int64]:
-    """Draw one row from each of at most ``n_wanted`` boxes of equal size."""
-    if n_wanted < 1:
-        return np.empty(0, np.int64)
-    order = generator.permutation(len(rows))
-    boxes = _boxes(rows, n_wanted)[order]
-    # The first of each box in a random order is a random row of that box.
-    first = np.unique(boxes, return_index=True)[1]
-    drawn = generator.permutation(order[first])
-    return drawn[:n_wanted]
+def _chosen(sketch: Sketch, wanted: int) -> Landmarks:
+    """Take the rows that stand for boxes, and fill up with the uniform sample."""
+    uniform, spread = sketch.uniform, sketch.spread
+    uniform = uniform.take(np.argsort(uniform.priorities))
+    uniform = uniform.take(~np.isin(uniform.numbers, spread.numbers))
+    uniform = uniform.take(np.arange(min(len(uniform.numbers), wanted - len(spread.numbers))))
+    numbers = np.concatenate([uniform.numbers, spread.numbers])
+    order = np.argsort(numbers)
+    rows = np.concatenate([uniform.rows, spread.rows])
+    return Landmarks(numbers[order], np.ascontiguousarray(rows[order]), sketch.n_rows)
 
 
-def _boxes(rows: NDArray[Any], n_wanted: int) -> NDArray[np.uint64]:
-    """Number each row's box, with boxes so small that at least ``n_wanted`` are occupied."""
-    low = rows.min(axis=0).astype(np.float64)
-    extent = float((rows.max(axis=0) - low).max())
-    if extent == 0:
-        return np.zeros(len(rows), np.uint64)
-    coarse, fine = 1.0, _FINEST  # boxes along the longest axis
-    per_axis = min(max(2.0, n_wanted ** (1 / rows.shape[1])), _FINEST)
-    for _ in range(_MAXIMUM_STEPS):
-        boxes = _hashed(rows, low, extent / per_axis)
-        n_occupied = len(np.unique(boxes))
-        if n_wanted <= n_occupied <= _SLACK * n_wanted:
-            break
-        if n_occupied < n_wanted:
-            coarse = per_axis
-        else:
-            fine = per_axis
-        # Doubling until the answer is bracketed, then halving the bracket in the logarithm.
-        doubled = 2.0 * per_axis
-        per_axis = doubled if fine == _FINEST and doubled < fine else float(np.sqrt(coarse * fine))
-    return boxes
+def _in_memory(source: FeatureSource, plan: SketchPlan, workers: int) -> Sketch:
+    """Let each thread sketch its share of the batches, then join."""
+    batches = list(source.batches())
+
+    def share(first: int) -> Sketch:
+        sketch = empty_sketch(plan)
+        for batch in batches[first::workers]:
+            sketch = sketch_rows(plan, *source.table.valid_rows(*batch), before=sketch)
+        return sketch
+
+    return join_sketches(plan, in_threads(share, range(min(workers, len(batches))), workers))
 
 
-def _hashed(rows: NDArray[Any], low: NDArray[np.float64], side: float) -> NDArray[np.uint64]:
-    """
-    Fold the numbers of each row's box along the axes into one number.
+def _lazily(source: FeatureSource, plan: SketchPlan) -> Sketch:
+    """Sketch each chunk where it is computed, and join some at a time."""
+    from dask.delayed import delayed
 
-    Two boxes of n share a number with a probability of n**2 / 2**65, which costs one landmark.
-    """
-    multiplier = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio, odd
-    folded = np.zeros(len(rows), np.uint64)
-    for column, lowest in zip(rows.T, low, strict=True):
-        folded ^= ((column - lowest) / side).astype(np.uint64)
-        folded *= multiplier
-        folded ^= folded >> np.uint64(29)
-    return folded
+    table = source.table  # not the source, which would take the whole graph along
+
+    def of_chunk(values: NDArray[Any], origin: tuple[int, ...]) -> Sketch:
+        return sketch_rows(plan, *table.valid_rows(values, origin))
+
+    def joined(sketches: list[Sketch]) -> Sketch:
+        return join_sketches(plan, sketches)
+
+    of_chunk_later, joined_later = delayed(of_chunk), delayed(joined)
+    parts = [of_chunk_later(chunk, origin) for chunk, origin in source.chunks()]
+    while len(parts) > 1:
+        parts = [
+            joined_later(parts[first : first + _JOINED_AT_ONCE])
+            for first in range(0, len(parts), _JOINED_AT_ONCE)
+        ]
+    (sketch,) = compute.run(parts[0], description="Choosing landmarks")
+    found: Sketch = sketch
+    return found
+
+
+def _seed(random_state: RandomState_) -> int:
+    if isinstance(random_state, (int, np.integer)):
+        random_generator(int(random_state))  # refuses what is no seed
+        return int(random_state)
+    return int(random_generator(random_state).randint(0, 2**31))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
-__all__ = ["model_recipe"]
+__all__ = ["library_versions", "model_recipe"]
 
 _PLAIN = (bool, int, float, str, type(None))
-_VERSIONS = ("sigma-scale", "numpy", "scikit-learn", "umap-learn", "hdbscan")
+_VERSIONS = ("sigma-scale", "numpy", "scikit-learn", "umap-learn", "cuml", "hdbscan")
 
 
 def model_recipe(function: str, model: BaseEstimator) -> dict[str, Any]:
@@ -38,11 +38,12 @@ def model_recipe(function: str, model: BaseEstimator) -> dict[str, Any]:
         "function": function,
         "model": f"{type(model).__module__}.{type(model).__name__}",
         "parameters": parameters,
-        "versions": _versions(),
+        "versions": library_versions(),
     }
 
 
-def _versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that results depend on."""
     found = {}
     for package in _VERSIONS:
         try:

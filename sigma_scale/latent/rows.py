@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from sigma_scale.errors import EmptyMapError, ParameterError, ShapeMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.random import RandomState
     from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    Item = TypeVar("Item")
+    Result = TypeVar("Result")
 
 __all__ = [
     "RandomState_",
     "as_matrix",
     "as_rows",
+    "in_threads",
     "random_generator",
     "row_batches",
     "seeded_sample",
@@ -52,25 +57,36 @@ def as_matrix(values: ArrayLike, *, name: str, n_features: int | None = None) ->
     Raises
     ------
     ParameterError
-        If the values are not two-dimensional or not real numbers.
+        If the values are not two-dimensional or not real numbers, or sparse.
+    TypeError, ValueError
+        If they are Python objects that are no numbers.
     EmptyMapError
         If there are no rows or no columns.
     ShapeMismatchError
         If the number of columns is not the one expected.
     """
+    if type(values).__module__.startswith("scipy.sparse"):
+        raise ParameterError(
+            f"The {name} are sparse, and sparse input is not supported. Use .toarray()."
+        )
     matrix = np.asarray(values)
+    if matrix.dtype.kind == "O":
+        matrix = matrix.astype(np.float64)  # says itself what is no number
     if matrix.ndim != _TABLE:
         raise ParameterError(
             f"The {name} must be a table with one row per pixel, got an array of shape "
             f"{matrix.shape}. Reshape your data: a map (y, x, k) becomes .reshape(-1, k)."
         )
+    if matrix.dtype.kind == "c":
+        raise ParameterError(f"Complex data not supported: the {name} must be real numbers.")
     if matrix.dtype.kind not in "fiub":
         raise ParameterError(f"The {name} must be real numbers, got {matrix.dtype}.")
-    if 0 in matrix.shape:
-        raise EmptyMapError(
-            f"The {name} have 0 sample(s) or 0 feature(s) (shape={matrix.shape}); "
-            "a minimum of 1 is required."
-        )
+    for size, what in zip(matrix.shape, ("sample", "feature"), strict=True):
+        if size == 0:
+            raise EmptyMapError(
+                f"The {name} have 0 {what}(s) (shape={matrix.shape}) while a minimum of 1 is "
+                "required."
+            )
     if n_features is not None and matrix.shape[1] != n_features:
         raise ShapeMismatchError(
             f"The {name} have {matrix.shape[1]} features, but the model was fitted on "
@@ -112,6 +128,32 @@ def row_batches(
     for first in range(0, len(matrix), batch_rows):
         rows = slice(first, min(first + batch_rows, len(matrix)))
         yield rows, _converted(matrix[rows], name, dtype, first=first)
+
+
+def in_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> list[Result]:
+    """
+    Call a function for each item, in threads of this process.
+
+    Parameters
+    ----------
+    function : callable
+        Releases the GIL where it takes long.
+    items : iterable
+        Its arguments.
+    workers : int
+        Threads.
+
+    Returns
+    -------
+    list
+        Results in the order of the items.
+    """
+    if workers == 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(function, items))
 
 
 def random_generator(random_state: RandomState_) -> RandomState:

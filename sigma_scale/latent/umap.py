@@ -1,25 +1,28 @@
-"""UMAP of maps of any size: umap-learn on landmarks, every pixel placed on its own."""
+"""UMAP of maps of any size: laid out on landmarks, every pixel placed on its own."""
 
 from __future__ import annotations
 
 import logging
-import warnings
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sigma_scale import config
-from sigma_scale.errors import ParameterError
-from sigma_scale.latent.landmarks import choose_landmarks
-from sigma_scale.latent.placement import METRICS, place_rows
-from sigma_scale.latent.rows import as_matrix, as_rows, random_generator, row_batches
+from sigma_scale.engines import choose_engine
+from sigma_scale.errors import FileFormatError, ParameterError
+from sigma_scale.latent.landmark_model import LandmarkModel
+from sigma_scale.latent.landmarks import find_landmarks
+from sigma_scale.latent.layout import check_gpu_parameters, check_parameters, lay_out
+from sigma_scale.latent.placement import LandmarkIndex, Placement, radii_of
+from sigma_scale.latent.rows import random_generator
+from sigma_scale.latent.sources import feature_source
+from sigma_scale.latent.targets import landmark_targets
+from sigma_scale.latent.umap_files import SavedUMAP, read_umap, write_umap
 
 if TYPE_CHECKING:
-    from numpy.random import RandomState
-    from numpy.typing import ArrayLike, NDArray
-    from scipy.spatial import cKDTree
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from sigma_scale.latent.rows import RandomState_
 
@@ -28,14 +31,20 @@ __all__ = ["UMAP"]
 _LOGGER = logging.getLogger(__name__)
 
 
-class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class UMAP(LandmarkModel):
     """
     Uniform manifold approximation and projection, fitted on landmarks.
 
-    umap-learn [1]_ lays out the landmarks, whose neighbours are exact. Every row is then placed
-    at the weighted mean of its nearest landmarks: a function of that row alone, so that its
-    place does not depend on the batch, the order or the chunk it comes in. A row that is a
-    landmark lands on it, and where all rows are landmarks the result is umap-learn's own.
+    umap-learn [1]_ (or cuML on a GPU) lays out the landmarks, whose neighbours are exact. Every
+    row is then placed at the weighted mean of its nearest landmarks: a function of that row
+    alone, so that its place does not depend on the batch, the order, the chunk or the worker it
+    comes in. A row that is a landmark lands on it, and where all rows are landmarks the result is
+    that of the library.
+
+    Features may be an array, a Dask array, a map as an xarray.DataArray (y, x, line), a dataset
+    with feature maps, or the folder of a store that holds some; see
+    :func:`~sigma_scale.latent.sources.feature_source`. They are read once in a fit and once in a
+    transform, chunk by chunk; results of lazy features are lazy.
 
     Parameters
     ----------
@@ -50,32 +59,63 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     learning_rate : float, default: 1.0
         Initial step of the layout.
     init : str or numpy.ndarray, default: "spectral"
-        Start of the layout: ``"spectral"``, ``"random"``, ``"pca"`` or ``"tswspectral"``.
+        Start of the layout: ``"spectral"``, ``"random"``, ``"pca"`` or ``"tswspectral"`` (the
+        last two not on a GPU), or the first places of the landmarks.
     min_dist : float, default: 0.1
         How close points may lie in the latent space.
     spread : float, default: 1.0
         Scale of the latent space; at least ``min_dist``.
     set_op_mix_ratio, local_connectivity, repulsion_strength : float, default: 1.0
-        As in umap-learn.
+        As in umap-learn; on a GPU ``local_connectivity`` is a whole number.
     negative_sample_rate : int, default: 5
         As in umap-learn.
     a, b : float, optional
         Shape of the layout's attraction; None: from ``min_dist`` and ``spread``.
+    target_n_neighbors : int, default: -1
+        As in umap-learn, for a fit with ``y``.
+    target_metric : str, default: "categorical"
+        Distance between the values of ``y``: ``"categorical"`` for labels, ``"euclidean"`` for
+        numbers, or another one of umap-learn (not on a GPU).
+    target_weight : float, default: 0.5
+        Say of ``y``, 0 to 1.
+    densmap : bool, default: False
+        Keep the densities of the landmarks as well (not on a GPU). The landmarks are denser
+        where phases are rare than the pixels are.
+    dens_lambda, dens_frac, dens_var_shift : float
+        As in umap-learn, for ``densmap``.
+    disconnection_distance : float, optional
+        As in umap-learn (not on a GPU).
     n_landmarks : int, default: 20_000
         Rows to fit on at most; see :func:`~sigma_scale.latent.choose_landmarks`.
+    engine : {"auto", "cpu", "gpu"}, default: "auto"
+        Where landmarks are laid out: by umap-learn or by cuML. ``"auto"`` follows the option
+        ``engine``, and takes a GPU where it can. Layouts of the two differ. Rows are always
+        placed on processors.
     random_state : int, RandomState or None, default: None
-        Seed. With one, the layout runs in a single thread and comes out the same each time.
+        Seed. With one, umap-learn's layout runs in a single thread and comes out the same each
+        time.
     n_jobs : int, default: -1
-        Threads; -1: all processors.
+        Threads; -1: as many as Dask would use.
 
     Attributes
     ----------
     landmarks_ : numpy.ndarray, shape (m, n_features), float32
         Features of the landmarks, all different.
+    landmark_rows_ : numpy.ndarray, shape (m,), int64
+        Their row numbers in the fit, ``y * width + x`` in a map.
     embedding_ : numpy.ndarray, shape (m, n_components), float32
         Their places in the latent space (umap-learn's attribute has the places of all rows).
+    engine_ : str
+        ``"cpu"`` or ``"gpu"``.
     n_features_in_ : int
         Number of features.
+    feature_names_in_ : numpy.ndarray of str, shape (n_features,)
+        Names of the features; only where those of the fit had names.
+
+    Notes
+    -----
+    Parameters of umap-learn that concern its approximate neighbours and its own transform are
+    left out, since there are none here; as is ``output_metric``, since a mean needs a flat space.
 
     References
     ----------
@@ -84,8 +124,8 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     """
 
     landmarks_: NDArray[np.float32]
-    embedding_: NDArray[np.float32]
-    n_features_in_: int
+    landmark_rows_: NDArray[np.int64]
+    engine_: str
 
     def __init__(
         self,
@@ -104,7 +144,16 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         negative_sample_rate: int = 5,
         a: float | None = None,
         b: float | None = None,
+        target_n_neighbors: int = -1,
+        target_metric: str = "categorical",
+        target_weight: float = 0.5,
+        densmap: bool = False,
+        dens_lambda: float = 2.0,
+        dens_frac: float = 0.3,
+        dens_var_shift: float = 0.1,
+        disconnection_distance: float | None = None,
         n_landmarks: int = 20_000,
+        engine: str = "auto",
         random_state: RandomState_ = None,
         n_jobs: int = -1,
     ) -> None:
@@ -122,20 +171,30 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         self.negative_sample_rate = negative_sample_rate
         self.a = a
         self.b = b
+        self.target_n_neighbors = target_n_neighbors
+        self.target_metric = target_metric
+        self.target_weight = target_weight
+        self.densmap = densmap
+        self.dens_lambda = dens_lambda
+        self.dens_frac = dens_frac
+        self.dens_var_shift = dens_var_shift
+        self.disconnection_distance = disconnection_distance
         self.n_landmarks = n_landmarks
+        self.engine = engine
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002, N803
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
         """
         Choose landmarks among the rows and lay them out.
 
         Parameters
         ----------
-        X : array-like, shape (n, n_features)
+        X : array-like, shape (n, n_features) or (y, x, n_features)
             Features of each pixel.
-        y : None
-            Not used.
+        y : array-like, shape (n,) or (y, x), optional
+            What supervises the layout: labels, -1 where they are not known, or numbers; see
+            ``target_metric``. Only the values at the landmarks count.
 
         Returns
         -------
@@ -147,146 +206,142 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         ParameterError
             If a parameter cannot work, a value is NaN or infinite, there is only one feature,
             or there are not more different rows than neighbours.
+        EmptyMapError
+            If no pixel has features.
+        ShapeMismatchError
+            If ``y`` is not that of the pixels.
+        EngineUnavailableError
+            If an engine was asked for that can't be used here.
         """
-        features = as_rows(X, name="features", dtype=np.float32)
-        self._check_parameters(features.shape[1])
-        generator = random_generator(self.random_state)
-        chosen = choose_landmarks(features, self.n_landmarks, random_state=generator)
-        landmarks = _distinct(features[chosen])
+        source = feature_source(X)
+        parameters = self.get_params(deep=False)
+        check_parameters(parameters, source.n_features)
+        engine = choose_engine(self.engine, what="UMAP", needs=("cuml",))
+        if engine == "gpu":
+            check_gpu_parameters(parameters, type(self)().get_params(deep=False))
+        generator = None if self.random_state is None else random_generator(self.random_state)
+        chosen = find_landmarks(source, self.n_landmarks, random_state=self.random_state)
+        which = _distinct(chosen.rows)
+        landmarks, numbers = np.ascontiguousarray(chosen.rows[which]), chosen.numbers[which]
         if len(landmarks) <= self.n_neighbors:
             raise ParameterError(
                 f"UMAP needs more different pixels than n_neighbors={self.n_neighbors}, but among "
-                f"the {len(chosen)} landmarks of {len(features)} sample(s) there are only "
+                f"the {len(chosen.rows)} landmarks of {chosen.n_rows} sample(s) there are only "
                 f"{len(landmarks)}. Lower n_neighbors, raise n_landmarks={self.n_landmarks}, or "
                 "check that the features are not constant."
             )
-        _LOGGER.info("UMAP: %d landmarks for %d pixels", len(landmarks), len(features))
-        tree = _tree(landmarks)
-        self.embedding_ = self._lay_out(landmarks, tree, generator)
-        self.landmarks_ = landmarks
-        self.n_features_in_ = features.shape[1]
-        self._tree = tree
+        _LOGGER.info("UMAP: %d landmarks for %d pixels", len(landmarks), chosen.n_rows)
+        targets = None
+        if y is not None:
+            targets = landmark_targets(y, source.table, numbers, self.target_metric)
+        index = LandmarkIndex.of(landmarks, self.metric)
+        distances, nearest = index.query(landmarks, self.n_neighbors, workers=self._workers())
+        embedding = lay_out(
+            landmarks,
+            (nearest, distances.astype(np.float32)),
+            parameters,
+            targets=targets,
+            generator=generator,
+            n_jobs=self.n_jobs,
+            engine=engine,
+        )
+        self._keep(
+            SavedUMAP(
+                parameters={},
+                landmarks=landmarks,
+                landmark_rows=numbers,
+                embedding=embedding,
+                feature_names=source.names,
+                engine=engine,
+            )
+        )
+        self._placement = Placement(
+            index, embedding, radii_of(distances, nearest), self.n_neighbors
+        )
         return self
 
-    def transform(self, X: ArrayLike) -> NDArray[np.float32]:  # noqa: N803
+    def save(self, path: str | Path) -> Path:
         """
-        Place every row by its nearest landmarks.
+        Write the fitted model to a file, without pickle.
 
         Parameters
         ----------
-        X : array-like, shape (n, n_features)
-            Features of each pixel.
+        path : path
+            File to write (an npz archive); a saved UMAP that is there is replaced.
 
         Returns
         -------
-        numpy.ndarray, shape (n, n_components), float32
+        pathlib.Path
+            The file.
 
         Raises
         ------
-        ParameterError
-            If a value is NaN or infinite, or the features are not those of the fit.
+        OutputExistsError
+            If something else is there.
         """
         check_is_fitted(self)
-        matrix = as_matrix(X, name="features", n_features=self.n_features_in_)
-        placed = np.empty((len(matrix), self._n_features_out), np.float32)
-        workers = self._workers()
-        for rows, batch in row_batches(matrix, name="features", dtype=np.float32):
-            placed[rows] = place_rows(
-                batch,
-                self._tree,
-                self.embedding_,
-                n_neighbors=self.n_neighbors,
-                metric=self.metric,
-                workers=workers,
-            )
-        return placed
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.embedding_.shape[1])
-
-    def _workers(self) -> int:
-        from dask.system import CPU_COUNT
-
-        return CPU_COUNT if self.n_jobs < 0 else self.n_jobs
-
-    def _check_parameters(self, n_features: int) -> None:
-        if n_features == 1:
-            raise ParameterError(
-                "UMAP needs at least two features, got 1 feature(s). Choose more X-ray lines."
-            )
-        if self.metric not in METRICS:
-            raise ParameterError(
-                f"metric must be one of {', '.join(METRICS)}, got {self.metric!r}. For angles "
-                "between spectra, scale each row to unit length and use 'euclidean'."
-            )
-        if self.n_jobs == 0:
-            raise ParameterError("n_jobs must be a number of threads or -1, got 0.")
-        for name, least in (("n_neighbors", 2), ("n_components", 1), ("n_landmarks", 1)):
-            if getattr(self, name) < least:
-                raise ParameterError(f"{name} must be at least {least}, got {getattr(self, name)}.")
-        if not 0 <= self.min_dist <= self.spread:
-            raise ParameterError(
-                f"min_dist must lie between 0 and spread={self.spread}, got {self.min_dist}."
-            )
-
-    def _lay_out(
-        self, landmarks: NDArray[np.float32], tree: cKDTree, generator: RandomState
-    ) -> NDArray[np.float32]:
-        """Run umap-learn on the landmarks with their exact neighbours."""
-        import umap
-
-        distance, nearest = tree.query(
-            tree.data, k=self.n_neighbors, p=METRICS[self.metric], workers=self._workers()
+        names = getattr(self, "feature_names_in_", None)
+        saved = SavedUMAP(
+            parameters=self.get_params(deep=False),
+            landmarks=self.landmarks_,
+            landmark_rows=self.landmark_rows_,
+            embedding=self.embedding_,
+            feature_names=None if names is None else tuple(names),
+            engine=self.engine_,
         )
-        seeded = self.random_state is not None
-        model = umap.UMAP(
-            n_neighbors=self.n_neighbors,
-            n_components=self.n_components,
-            metric=self.metric,
-            n_epochs=self.n_epochs,
-            learning_rate=self.learning_rate,
-            init=self.init,
-            min_dist=self.min_dist,
-            spread=self.spread,
-            set_op_mix_ratio=self.set_op_mix_ratio,
-            local_connectivity=self.local_connectivity,
-            repulsion_strength=self.repulsion_strength,
-            negative_sample_rate=self.negative_sample_rate,
-            a=self.a,
-            b=self.b,
-            random_state=generator if seeded else None,
-            # With a seed umap-learn is single-threaded, and warns unless it is told so.
-            n_jobs=1 if seeded else self.n_jobs,
-            tqdm_kwds={"disable": not config.get("progress"), "desc": "UMAP layout"},
-            precomputed_knn=(nearest.astype(np.int32), distance.astype(np.float32)),
+        return write_umap(path, saved)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """
+        Read a model that :meth:`save` wrote; it places rows as the saved one did, to the last bit.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+
+        Returns
+        -------
+        UMAP
+
+        Raises
+        ------
+        SourceNotFoundError
+            If there is no such file.
+        FileFormatError
+            If it is no saved UMAP, or is damaged.
+        MemoryLimitError
+            If it would not fit into memory.
+        """
+        saved = read_umap(path)
+        try:
+            model = cls(**saved.parameters)
+            check_parameters(model.get_params(deep=False), saved.landmarks.shape[1])
+        except (TypeError, ValueError) as error:
+            raise FileFormatError(f"{path} holds a UMAP that can't be: {error}") from error
+        index = LandmarkIndex.of(saved.landmarks, model.metric)
+        # How far the landmarks are from each other is found again: quicker than it is read.
+        neighbours = index.query(saved.landmarks, model.n_neighbors, workers=model._workers())
+        model._keep(saved)
+        model._placement = Placement(
+            index, saved.embedding, radii_of(*neighbours), model.n_neighbors
         )
-        with warnings.catch_warnings():
-            # Its transform is not used, so it needs no search index.
-            warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]", category=UserWarning)
-            # Separate phases are separate parts of the graph: what is expected here.
-            warnings.filterwarnings("ignore", message="Graph is not fully connected")
-            try:
-                model.fit(landmarks)
-            except ValueError as error:
-                raise ParameterError(f"umap-learn refuses the parameters: {error}") from error
-        embedding = np.asarray(model.embedding_, np.float32)
-        if not np.isfinite(embedding).all():
-            raise ParameterError(
-                "The layout of UMAP ran out of bounds. Lower learning_rate="
-                f"{self.learning_rate} or repulsion_strength={self.repulsion_strength}."
-            )
-        return embedding
+        return model
+
+    def _keep(self, fitted: SavedUMAP) -> None:
+        self.landmarks_, self.embedding_ = fitted.landmarks, fitted.embedding
+        self.landmark_rows_ = fitted.landmark_rows
+        self.engine_ = fitted.engine
+        self.n_features_in_ = fitted.landmarks.shape[1]
+        if hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        if fitted.feature_names is not None:
+            self.feature_names_in_ = np.array(fitted.feature_names, dtype=object)
 
 
-def _distinct(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Keep the first of equal rows, in order: twins would be each other's only neighbours."""
+def _distinct(rows: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Find the first of equal rows, in order: twins would be each other's only neighbours."""
     # Adding zero makes -0 the same as 0.
     first = np.unique(rows + np.float32(0), axis=0, return_index=True)[1]
-    return np.ascontiguousarray(rows[np.sort(first)])
-
-
-def _tree(landmarks: NDArray[np.float32]) -> cKDTree:
-    from scipy.spatial import cKDTree
-
-    return cKDTree(landmarks.astype(np.float64), leafsize=16)
+    return np.sort(first)

@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 from sklearn.decomposition import PCA
 
-from sigma_scale.errors import EmptyMapError, ParameterError
+from sigma_scale import config
+from sigma_scale.errors import EmptyMapError, MemoryLimitError, ParameterError
 from sigma_scale.latent import UMAP, embed
 
 
@@ -67,6 +68,56 @@ def test_pixels_without_features_stay_out(features: xr.DataArray, model: UMAP) -
     embed(holed, UMAP(n_landmarks=100, n_epochs=5, random_state=0))
     with pytest.raises(EmptyMapError, match="No pixel"):
         embed(features * np.nan, UMAP())
+
+
+def test_unseen_phases_are_flagged(features: xr.DataArray, model: UMAP) -> None:
+    changed = features.copy()
+    changed[:5] += 40
+    for maps in (changed, changed.chunk({"y": 3})):
+        latent = embed(maps, model)
+        assert latent.novelty.dims == ("y", "x")
+        assert (latent.novelty.chunks is None) == (maps.chunks is None)
+        flagged = latent.novelty.to_numpy() > latent.attrs["novelty_threshold"]
+        assert flagged[:5].all()
+        assert flagged[5:].mean() < 0.02
+
+
+def test_a_lazy_map_is_never_held_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks are drawn when they are read; few of them live at any time."""
+    import dask
+    import dask.array as da
+
+    alive, most = set(), []
+
+    def draw(block_info=None):
+        (y, x, _) = block_info[None]["array-location"]
+        values = np.random.default_rng((y[0], x[0])).normal(size=(64, 64, 4))
+        import weakref
+
+        block = values.astype(np.float32)
+        alive.add(id(block))
+        weakref.finalize(block, alive.discard, id(block))
+        most.append(len(alive))
+        return block
+
+    lazy = da.map_blocks(draw, chunks=((64,) * 16, (64,) * 4, (4,)), dtype=np.float32)
+    maps = xr.DataArray(lazy, dims=("y", "x", "line"))
+    with dask.config.set(scheduler="threads", num_workers=2):
+        latent = embed(maps, UMAP(n_landmarks=200, n_epochs=3, random_state=0))
+        assert len(most) == 64
+        latent.compute()
+    assert len(most) == 128
+    assert max(most) <= 16
+
+
+def test_models_that_cannot_stream_are_refused_where_memory_is_short(
+    features: xr.DataArray,
+) -> None:
+    with (
+        config.options(memory_limit="10 kB"),
+        pytest.raises(MemoryLimitError, match="Fitting a model"),
+    ):
+        embed(features.chunk({"y": 5}), PCA(2))
 
 
 def test_the_recipe_can_be_written_as_json(features: xr.DataArray, model: UMAP) -> None:

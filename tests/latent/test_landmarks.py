@@ -72,3 +72,22 @@ def test_bad_input_is_named(features: np.ndarray, n: int, words: str) -> None:
 def test_a_bad_seed_is_named() -> None:
     with pytest.raises(ParameterError, match="random_state"):
         choose_landmarks(np.eye(5), 2, random_state=-1)
+
+
+def test_every_part_of_the_feature_space_has_a_landmark() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(40_000, 3)).astype(np.float32)
+    lonely = np.array([[60, 0, 0], [0, -60, 0], [60, 60, 60], [-60, 60, 0]], np.float32)
+    features[[5, 700, 20_000, 39_999]] = lonely
+    for seed in range(5):
+        chosen = choose_landmarks(features, 400, random_state=seed)
+        assert {5, 700, 20_000, 39_999} <= set(chosen)
+
+
+def test_densities_are_kept_by_the_uniform_part() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(scale=1e-3, size=(30_000, 2))
+    features[:3000] += 1
+    chosen = choose_landmarks(features, 3000, random_state=0)
+    share = (chosen < 3000).mean()
+    assert 0.1 < share < 0.35  # 0.1 of the pixels, and half of the boxes

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import pairwise_distances
+from sklearn.utils.estimator_checks import check_estimator
 
 from sigma_scale.errors import ParameterError, ShapeMismatchError
 from sigma_scale.latent import UMAP
@@ -194,3 +195,31 @@ def test_a_fitted_model_refuses_other_features(features: np.ndarray, model: UMAP
         model.transform(spoilt)
     with pytest.raises(NotFittedError):
         UMAP().transform(features)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learn_accepts_it() -> None:
+    check_estimator(UMAP(n_neighbors=3, n_epochs=3, random_state=0))
+
+
+def test_unseen_phases_are_flagged(features: np.ndarray, model: UMAP) -> None:
+    from sigma_scale.latent.placement import NOVELTY_THRESHOLD
+
+    rng = np.random.default_rng(5)
+    unseen = (rng.normal(size=(500, 9)) + 12).astype(np.float32)
+    assert (model.novelty(unseen) > NOVELTY_THRESHOLD).all()
+    # Of the pixels that the landmarks were chosen from, few; of others like them too.
+    known = model.novelty(features)
+    assert known.dtype == np.float32
+    assert (known > NOVELTY_THRESHOLD).mean() < 0.01
+    assert (model.novelty(model.landmarks_) == 0).all()
+    places, novelty = model.transform_with_novelty(features)
+    np.testing.assert_array_equal(places, model.transform(features))
+    np.testing.assert_array_equal(novelty, known)
+
+
+def test_one_stray_pixel_does_not_speak_for_the_emptiness_around_it() -> None:
+    rows = blobs(2000, k=4)
+    rows[7] = 300
+    model = UMAP(n_epochs=5, random_state=0).fit(rows)
+    assert (model.novelty(np.full((1, 4), 150, np.float32)) > 10).all()
