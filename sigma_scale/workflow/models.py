@@ -80,7 +80,9 @@ def clustering_arguments(settings: RunSettings, n_pixels: int) -> dict[str, Any]
             "min_samples": _SMALLEST_CLUSTER,
             **arguments,
         }
-    return {"random_state": settings.random_state, **arguments}
+    if "random_state" in defaults.get_params():
+        arguments = {"random_state": settings.random_state, **arguments}
+    return arguments
 
 
 def _check_kinds(model: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> None:
