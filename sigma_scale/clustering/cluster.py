@@ -24,6 +24,10 @@ __all__ = ["CLUSTERING_METHODS", "cluster_latent", "make_clusterer"]
 CLUSTERING_METHODS = {
     "GaussianMixture": "sigma_scale.clustering.mixture",
     "HDBSCAN": "sigma_scale.clustering.density",
+    "BayesianGaussianMixture": "sigma_scale.clustering.mixture_bayesian",
+    "KMeans": "sigma_scale.clustering.kmeans",
+    "MiniBatchKMeans": "sigma_scale.clustering.kmeans",
+    "Birch": "sigma_scale.clustering.birch",
 }
 """Methods by name, and the modules that their estimators live in."""
 
@@ -34,8 +38,8 @@ def make_clusterer(method: str, method_args: Mapping[str, Any] | None = None) ->
 
     Parameters
     ----------
-    method : {"GaussianMixture", "HDBSCAN"}
-        Name of the method.
+    method : str
+        One of :data:`CLUSTERING_METHODS`.
     method_args : mapping, optional
         Its parameters.
 
@@ -78,8 +82,8 @@ def cluster_latent(
     latent : xarray.DataArray, shape (y, x, component)
         Latent coordinates of each pixel; a lazy map is read into memory. Pixels with NaN take
         no part.
-    method : {"GaussianMixture", "HDBSCAN"}, default: "GaussianMixture"
-        How to cluster.
+    method : str, default: "GaussianMixture"
+        How to cluster: one of :data:`CLUSTERING_METHODS`.
     method_args : mapping, optional
         Parameters of the method, such as ``{"n_components": 20, "random_state": 0}``.
 
@@ -88,8 +92,8 @@ def cluster_latent(
     xarray.Dataset
         ``labels`` (y, x), int32: the clusters in the order of their size, 0 the largest, -1
         noise and pixels with NaN; ``probability`` (y, x), float32: how sure each label is, 0 for
-        noise. ``attrs["recipe"]`` says how they were made; its ``original_labels`` are the
-        estimator's own numbers of clusters 0, 1, ....
+        noise and 1 where a method does not say. ``attrs["recipe"]`` says how they were made; its
+        ``original_labels`` are the estimator's own numbers of clusters 0, 1, ....
 
     Raises
     ------
@@ -132,11 +136,13 @@ def _fitted_labels(model: Any, rows: NDArray[Any]) -> tuple[NDArray[np.int32], N
     """Fit a model and label the rows, as it did itself where it labels what it is fitted on."""
     model.fit(rows)
     if hasattr(model, "labels_"):
-        return model.labels_, model.probabilities_
+        certain = (model.labels_ != NOISE).astype(np.float32)
+        return model.labels_, getattr(model, "probabilities_", certain)
     labels, probabilities = model.predict_proba_max(rows)
     return labels, probabilities
 
 
 def _sample_share(model: Any, n_rows: int) -> float:
     """Share of the pixels that the model was fitted on."""
-    return min(1.0, float(model.n_fit / n_rows))
+    n_fit = getattr(model, "n_fit", None)
+    return 1.0 if n_fit is None else min(1.0, float(n_fit / n_rows))

@@ -1,37 +1,42 @@
-"""Gaussian mixtures of maps of any size: fitted on some pixels, applied to all."""
+"""Gaussian mixtures of maps of any size, by maximum likelihood."""
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
-from sklearn.utils.validation import check_is_fitted
 
-from sigma_scale.errors import ParameterError
-from sigma_scale.latent.rows import as_matrix, as_rows, row_batches, seeded_sample
+from sigma_scale.clustering.mixture_base import StreamedMixture
+from sigma_scale.clustering.mixture_em import Likeliest
+from sigma_scale.clustering.mixture_moments import Gaussians, precision_factors, precisions_of
+from sigma_scale.errors import ParameterError, ShapeMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from numpy.random import RandomState
     from numpy.typing import ArrayLike, NDArray
 
+    from sigma_scale.clustering.mixture_moments import Moments
+    from sigma_scale.clustering.row_source import RowSource
     from sigma_scale.latent.rows import RandomState_
+
+    Floats = NDArray[np.float64]
 
 __all__ = ["GaussianMixture"]
 
-_LOGGER = logging.getLogger(__name__)
 
-
-class GaussianMixture(SklearnGaussianMixture):  # type: ignore[misc]
+class GaussianMixture(StreamedMixture, SklearnGaussianMixture):  # type: ignore[misc]
     """
-    scikit-learn's Gaussian mixture, fitted on a sample of the rows and applied to all.
+    Gaussian mixture fitted to any number of rows by EM that keeps sums alone.
 
-    The sample is uniform, so that the weights are those of the whole map. ``predict``,
-    ``predict_proba_max``, ``score_samples``, ``score``, ``bic`` and ``aic`` hold no array of
-    rows by components, and treat each row on its own: the batch makes no difference.
-    (``predict_proba`` does return such an array.)
+    Up to 100,000 rows the fit is scikit-learn's own. With more, each EM step is one pass over the
+    rows in batches, which are cut by row number: the result is the same to the last bit for any
+    chunking of the rows and any number of threads, and there is never an array of rows by
+    components (but for the result of ``predict_proba``). From the same start the steps are those
+    of scikit-learn but for rounding.
+
+    On either side of the 100,000 rows the start differs: k-means sees all rows on this side, and
+    100,000 of them on the other, where the remaining rows go to the nearest centre.
 
     Parameters
     ----------
@@ -39,14 +44,20 @@ class GaussianMixture(SklearnGaussianMixture):  # type: ignore[misc]
         Number of Gaussians.
     covariance_type : {"full", "tied", "diag", "spherical"}, default: "full"
         Shape of the Gaussians.
-    n_fit : int, default: 100_000
-        Rows to fit on at most.
+    n_fit : int, optional
+        Rows to fit on at most, a uniform sample of them; None: all.
+    engine : {"auto", "cpu", "gpu"}, default: "auto"
+        Where more than 100,000 rows are evaluated; with ``"gpu"`` any number of rows, by CuPy.
+        Results of the two agree to rounding, not to the last bit.
     random_state : int, RandomState or None, default: None
         Seed of the sample and of the start.
     tol, reg_covar, max_iter, n_init, init_params, weights_init, means_init, precisions_init, \
-verbose, verbose_interval
-        As in :class:`sklearn.mixture.GaussianMixture`, and so are the attributes.
+warm_start, verbose, verbose_interval
+        As in :class:`sklearn.mixture.GaussianMixture`, and so are the attributes. Steps over more
+        than 100,000 rows are logged (level DEBUG), not printed.
     """
+
+    _reference = SklearnGaussianMixture
 
     def __init__(
         self,
@@ -61,12 +72,15 @@ verbose, verbose_interval
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
-        n_fit: int = 100_000,
+        n_fit: int | None = None,
+        engine: str = "auto",
         random_state: RandomState_ = None,
+        warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
     ) -> None:
-        super().__init__(
+        SklearnGaussianMixture.__init__(
+            self,
             n_components=n_components,
             covariance_type=covariance_type,
             tol=tol,
@@ -78,158 +92,126 @@ verbose, verbose_interval
             means_init=means_init,
             precisions_init=precisions_init,
             random_state=random_state,
+            warm_start=warm_start,
             verbose=verbose,
             verbose_interval=verbose_interval,
         )
         self.n_fit = n_fit
+        self.engine = engine
 
-    def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002, N803
-        """
-        Fit the mixture on at most ``n_fit`` rows.
-
-        Parameters
-        ----------
-        X : array-like, shape (n, n_features)
-            Latent coordinates of each pixel.
-        y : None
-            Not used.
-
-        Returns
-        -------
-        GaussianMixture
-            The fitted model.
-
-        Raises
-        ------
-        ParameterError
-            If a parameter cannot work, a value is NaN or infinite, or there are fewer rows, or
-            fewer different rows, than components.
-        """
-        matrix = as_matrix(X, name="latent coordinates")
-        if self.n_fit < 1:
-            raise ParameterError(f"n_fit must be at least 1, got {self.n_fit}.")
-        chosen = seeded_sample(len(matrix), self.n_fit, random_state=self.random_state)
-        sample = as_rows(matrix[chosen], name="latent coordinates", dtype=np.float64)
-        _check_number(self.n_components, sample)
-        _LOGGER.info(
-            "GaussianMixture: %d components on %d of %d pixels",
-            self.n_components,
-            len(sample),
-            len(matrix),
+    def _gaussians(self) -> Gaussians:
+        with np.errstate(divide="ignore"):  # a component may have died out
+            log_weights = np.log(self.weights_)
+        return Gaussians.of(
+            self.means_, self.precisions_cholesky_, log_weights, self.covariance_type
         )
-        parameters = self.get_params()
-        del parameters["n_fit"]
-        try:
-            # An estimator of its own: scikit-learn's fit calls fit_predict, which means all rows.
-            fitted = SklearnGaussianMixture(**parameters).fit(sample)
-        except ValueError as error:
-            raise ParameterError(f"The Gaussian mixture cannot be fitted: {error}") from error
-        for name, value in vars(fitted).items():
-            if name.endswith("_"):
-                setattr(self, name, value)
-        return self
 
-    def fit_predict(self, X: ArrayLike, y: object = None) -> NDArray[np.int32]:  # noqa: ARG002, N803
-        """Fit on at most ``n_fit`` rows and label them all."""
-        return self.fit(X).predict(X)
-
-    def predict(self, X: ArrayLike) -> NDArray[np.int32]:  # noqa: N803
-        """
-        Label each row with its most likely component.
-
-        Parameters
-        ----------
-        X : array-like, shape (n, n_features)
-            Latent coordinates of each pixel.
-
-        Returns
-        -------
-        numpy.ndarray, shape (n,), int32
-        """
-        return self.predict_proba_max(X)[0]
-
-    def predict_proba_max(self, X: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.float32]]:  # noqa: N803
-        """
-        Label each row with its most likely component and say how likely it is.
-
-        Parameters
-        ----------
-        X : array-like, shape (n, n_features)
-            Latent coordinates of each pixel.
-
-        Returns
-        -------
-        labels : numpy.ndarray, shape (n,), int32
-        probabilities : numpy.ndarray, shape (n,), float32
-        """
-        check_is_fitted(self)
-        matrix = as_matrix(X, name="latent coordinates", n_features=self.n_features_in_)
-        labels = np.empty(len(matrix), np.int32)
-        probabilities = np.empty(len(matrix), np.float32)
-        for rows, label, probability, _ in self._evaluated(matrix):
-            labels[rows] = label
-            probabilities[rows] = probability
-        return labels, probabilities
-
-    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
-        """
-        Calculate the log-likelihood of each row.
-
-        Parameters
-        ----------
-        X : array-like, shape (n, n_features)
-            Latent coordinates of each pixel.
-
-        Returns
-        -------
-        numpy.ndarray, shape (n,), float64
-        """
-        check_is_fitted(self)
-        matrix = as_matrix(X, name="latent coordinates", n_features=self.n_features_in_)
-        scores = np.empty(len(matrix))
-        for rows, _, _, score in self._evaluated(matrix):
-            scores[rows] = score
-        return scores
-
-    def _evaluated(
-        self, matrix: NDArray[Any]
-    ) -> Iterator[tuple[slice, NDArray[np.int32], NDArray[np.float32], NDArray[np.float64]]]:
-        """Labels, probabilities and log-likelihoods, batch by batch."""
-        from sigma_scale.clustering.mixture_kernels import most_likely
-
-        factors = self._cholesky_factors()
-        log_determinants = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-        log_weights = (
-            np.log(self.weights_) + log_determinants - 0.5 * matrix.shape[1] * np.log(2 * np.pi)
+    def _model_from(self, moments: Moments, source: RowSource) -> Likeliest:
+        return Likeliest.from_moments(
+            moments,
+            covariance_type=self.covariance_type,
+            reg_covar=self.reg_covar,
+            n_rows=len(source),
         )
-        for rows, batch in row_batches(matrix, name="latent coordinates", dtype=np.float64):
-            labels = np.empty(len(batch), np.int32)
-            probabilities = np.empty(len(batch), np.float32)
-            scores = np.empty(len(batch))
-            most_likely(batch, self.means_, factors, log_weights, labels, probabilities, scores)
-            yield rows, labels, probabilities, scores
 
-    def _cholesky_factors(self) -> NDArray[np.float64]:
-        """Bring the factors of the precisions into the form of "full", shape (m, d, d)."""
-        n_components, n_features = self.means_.shape
-        factors = self.precisions_cholesky_
-        if self.covariance_type == "tied":
-            factors = np.broadcast_to(factors, (n_components, n_features, n_features))
-        elif self.covariance_type == "diag":
-            factors = factors[:, :, np.newaxis] * np.eye(n_features)
-        elif self.covariance_type == "spherical":
-            factors = factors[:, np.newaxis, np.newaxis] * np.eye(n_features)
-        return np.ascontiguousarray(factors, dtype=np.float64)
-
-
-def _check_number(n_components: int, sample: NDArray[np.float64]) -> None:
-    if n_components < 1:
-        raise ParameterError(f"n_components must be at least 1, got {n_components}.")
-    n_different = len(np.unique(sample[: 10 * n_components], axis=0))
-    if n_different < n_components:  # look at all only where the first ones do not suffice
-        n_different = len(np.unique(sample, axis=0))
-    if n_different < n_components:
-        raise ParameterError(
-            f"{n_components} components cannot be fitted on {len(sample)} pixels of which "
-            f"{n_different} are different. Ask for fewer components."
+    def _model_now(self, source: RowSource) -> Likeliest:
+        return Likeliest(
+            self.weights_,
+            self.means_,
+            self.covariances_,
+            self.precisions_cholesky_,
+            self.covariance_type,
+            self.reg_covar,
+            len(source),
         )
+
+    def _start(self, source: RowSource, generator: RandomState) -> Likeliest:
+        """Begin with what is given; what is not comes from sharing out the rows."""
+        weights, means, precisions = self._given(source.n_features)
+        if weights is None or means is None or precisions is None:
+            shared: Any = super()._start(source, generator)
+            weights = shared.weights if weights is None else weights
+            means = shared.means if means is None else means
+            if precisions is None:
+                covariances, factors = shared.covariances, shared.precisions_cholesky
+                return self._likeliest(weights, means, covariances, factors, source)
+        covariances = _inverse(precisions, self.covariance_type)
+        factors = precision_factors(covariances, self.covariance_type)
+        return self._likeliest(weights, means, covariances, factors, source)
+
+    def _likeliest(
+        self,
+        weights: Floats,
+        means: Floats,
+        covariances: Floats,
+        factors: Floats,
+        source: RowSource,
+    ) -> Likeliest:
+        return Likeliest(
+            weights,
+            means,
+            covariances,
+            factors,
+            self.covariance_type,
+            self.reg_covar,
+            len(source),
+        )
+
+    def _given(self, n_features: int) -> tuple[Floats | None, Floats | None, Floats | None]:
+        """Parameters to begin with that the user gave, checked."""
+        m, d = self.n_components, n_features
+        shapes = {
+            "weights_init": (m,),
+            "means_init": (m, d),
+            "precisions_init": {
+                "full": (m, d, d),
+                "tied": (d, d),
+                "diag": (m, d),
+                "spherical": (m,),
+            }[self.covariance_type],
+        }
+        found: dict[str, Floats | None] = {}
+        for name, shape in shapes.items():
+            given = getattr(self, name)
+            found[name] = None if given is None else np.array(given, np.float64)
+            value = found[name]
+            if value is not None and value.shape != shape:
+                raise ShapeMismatchError(
+                    f"{name} must have the shape {shape} for {m} components "
+                    f"({self.covariance_type}) of {d} features, got {value.shape}."
+                )
+            if value is not None and not np.isfinite(value).all():
+                raise ParameterError(f"{name} contains NaN or infinity.")
+        weights = found["weights_init"]
+        if weights is not None and (weights.min() < 0 or abs(weights.sum() - 1) > 1e-6):  # noqa: PLR2004
+            raise ParameterError(
+                f"weights_init must not be negative and must add up to 1, got a sum of "
+                f"{weights.sum():.6g} and a least of {weights.min():.6g}."
+            )
+        return weights, found["means_init"], found["precisions_init"]
+
+    def _attributes(self, model: Likeliest) -> dict[str, Any]:
+        return {
+            "weights_": model.weights,
+            "means_": model.means,
+            "covariances_": model.covariances,
+            "precisions_cholesky_": model.precisions_cholesky,
+            "precisions_": precisions_of(model.precisions_cholesky, self.covariance_type),
+        }
+
+
+def _inverse(precisions: Floats, covariance_type: str) -> Floats:
+    """Covariances of given precisions, which must be positive definite."""
+    try:
+        if covariance_type in {"full", "tied"}:
+            transposed = np.swapaxes(precisions, -1, -2)
+            if np.allclose(precisions, transposed):
+                np.linalg.cholesky(precisions)
+                return np.asarray(np.linalg.inv(0.5 * (precisions + transposed)))
+        elif (precisions > 0).all():
+            return np.asarray(1.0 / precisions)
+    except np.linalg.LinAlgError:
+        pass  # named below
+    raise ParameterError(
+        f"precisions_init must be symmetric and positive definite ({covariance_type})."
+    )

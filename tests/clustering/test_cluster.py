@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sigma_scale.clustering import HDBSCAN, GaussianMixture, cluster_latent
+from sigma_scale.clustering import cluster_latent
+from sigma_scale.clustering.cluster import make_clusterer
 from sigma_scale.errors import EmptyMapError, ParameterError
 
 ARGS = {
     "GaussianMixture": {"n_components": 3, "random_state": 0},
     "HDBSCAN": {"min_cluster_size": 40, "min_samples": 5},
+    "BayesianGaussianMixture": {"n_components": 3, "random_state": 0},
+    "KMeans": {"n_clusters": 3, "random_state": 0},
+    "MiniBatchKMeans": {"n_clusters": 3, "random_state": 0},
+    "Birch": {"n_clusters": 3},
 }
 
 
@@ -27,7 +32,7 @@ def latent() -> xr.DataArray:
     )
 
 
-@pytest.mark.parametrize("method", ["GaussianMixture", "HDBSCAN"])
+@pytest.mark.parametrize("method", list(ARGS))
 def test_clusters_come_in_the_order_of_their_size(latent: xr.DataArray, method: str) -> None:
     result = cluster_latent(latent, method, ARGS[method])
     assert result.labels.dtype == np.int32
@@ -42,17 +47,17 @@ def test_clusters_come_in_the_order_of_their_size(latent: xr.DataArray, method: 
     assert ((result.probability >= 0) & (result.probability <= 1)).all()
 
 
-@pytest.mark.parametrize("method", ["GaussianMixture", "HDBSCAN"])
+@pytest.mark.parametrize("method", list(ARGS))
 def test_labels_are_the_estimators(latent: xr.DataArray, method: str) -> None:
     result = cluster_latent(latent, method, ARGS[method])
     rows = latent.to_numpy().reshape(-1, 2)
-    model = {"GaussianMixture": GaussianMixture, "HDBSCAN": HDBSCAN}[method](**ARGS[method])
+    model = make_clusterer(method, ARGS[method])
     own = model.fit_predict(rows).reshape(25, 40)
     original = np.append(result.attrs["recipe"]["original_labels"], -1)
     np.testing.assert_array_equal(original[result.labels.to_numpy()], own)
 
 
-@pytest.mark.parametrize("method", ["GaussianMixture", "HDBSCAN"])
+@pytest.mark.parametrize("method", list(ARGS))
 def test_pixels_with_nan_take_no_part(latent: xr.DataArray, method: str) -> None:
     holed = latent.copy()
     holed[:5] = np.nan
@@ -73,10 +78,10 @@ def test_lazy_maps_give_the_same(latent: xr.DataArray) -> None:
 
 
 def test_the_recipe_can_be_written_as_json(latent: xr.DataArray) -> None:
-    result = cluster_latent(latent, "HDBSCAN", ARGS["HDBSCAN"] | {"n_fit": 500})
+    result = cluster_latent(latent, "HDBSCAN", ARGS["HDBSCAN"])
     recipe = json.loads(json.dumps(result.attrs["recipe"]))
     assert recipe["parameters"]["min_cluster_size"] == 40
-    assert recipe["sample_share"] == 0.5
+    assert recipe["sample_share"] == 1
     assert recipe["latent"] == {"function": "embed"}
 
 
