@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sigma_scale.clustering import n_free_parameters
 from sigma_scale.errors import EmptyMapError, ParameterError, SigmaScaleError
 from sigma_scale.latent.rows import seeded_sample
 from sigma_scale.progress import progress_bar
@@ -89,7 +90,7 @@ def _criteria(
         )
     arguments = dict(model_args)
     arguments.pop("n_components", None)
-    n_fit = arguments.pop("n_fit", _FIT_ROWS)
+    n_fit = arguments.pop("n_fit", None) or _FIT_ROWS
     if latent.ndim != _TABLE or 0 in latent.shape:
         raise EmptyMapError(f"There are no latent coordinates in an array of {latent.shape}.")
     valid = latent[~np.isnan(latent).any(axis=1)]
@@ -125,7 +126,7 @@ def choose_n_components(
     """
     valid = rows[~np.isnan(rows).any(axis=1)]
     most = max(1, min(_MOST_COMPONENTS, len(np.unique(valid[: 10 * _CHOICE_ROWS], axis=0))))
-    n_fit = min(method_args.get("n_fit", _CHOICE_ROWS), _CHOICE_ROWS)
+    n_fit = min(method_args.get("n_fit") or _CHOICE_ROWS, _CHOICE_ROWS)
     curve: list[float] = []
     with progress_bar("Fitting mixtures", total=most) as bar:
         arguments = {**method_args, "n_fit": n_fit}
@@ -153,7 +154,7 @@ def _no_numbers() -> list[int]:
 
 
 def _bic(rows: NDArray[np.float64], method: str, arguments: Mapping[str, Any]) -> float:
-    model, _ = make_model(method, arguments)
+    model = make_model(method, arguments)
     try:
         model.fit(rows)
     except SigmaScaleError:
@@ -161,17 +162,5 @@ def _bic(rows: NDArray[np.float64], method: str, arguments: Mapping[str, Any]) -
     except (ValueError, TypeError) as error:
         raise ParameterError(f"{method} can't be fitted: {error}") from error
     _, likelihoods = Components.of(model).most_likely(rows)
-    free = _n_parameters(model.covariance_type, *model.means_.shape)
+    free = n_free_parameters(model.covariance_type, *model.means_.shape)
     return float(-2 * likelihoods.sum() + free * np.log(len(rows)))
-
-
-def _n_parameters(covariance_type: str, n_components: int, n_features: int) -> float:
-    """Free parameters: covariances, means, and weights that add up to one."""
-    one = n_features * (n_features + 1) / 2
-    covariances = {
-        "full": n_components * one,
-        "tied": one,
-        "diag": n_components * n_features,
-        "spherical": n_components,
-    }[covariance_type]
-    return covariances + n_components * n_features + n_components - 1

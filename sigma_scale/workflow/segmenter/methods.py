@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from sigma_scale import clustering
 from sigma_scale.clustering.labels import NOISE
 from sigma_scale.errors import ParameterError, SigmaScaleError
 from sigma_scale.latent.recipe import model_recipe
-from sigma_scale.latent.rows import seeded_sample
 from sigma_scale.workflow.segmenter.mixture import Components
 
 if TYPE_CHECKING:
@@ -23,32 +21,26 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "Clustering", "Method", "cluster_rows", "find_method", "make_model"]
 
-_LOGGER = logging.getLogger(__name__)
-_FIT_ROWS = 100_000
 _SEED = 0
 
 
 class Method(NamedTuple):
-    """Where the estimator of a method lives, and what it can do."""
+    """Name of a method's estimator in ``sigma_scale.clustering``, and what it can do."""
 
-    module: str
     name: str
-    samples: bool = False
-    """It takes all rows, or a sample that it draws itself."""
     mixture: bool = False
     """It fits Gaussians, which give every pixel a probability for every cluster."""
 
 
 METHODS = {
-    "GaussianMixture": Method(
-        "sigma_scale.clustering", "GaussianMixture", samples=True, mixture=True
-    ),
-    "BayesianGaussianMixture": Method("sklearn.mixture", "BayesianGaussianMixture", mixture=True),
-    "Kmeans": Method("sklearn.cluster", "KMeans"),
-    "Birch": Method("sklearn.cluster", "Birch"),
-    "HDBSCAN": Method("sigma_scale.clustering", "HDBSCAN", samples=True),
+    "GaussianMixture": Method("GaussianMixture", mixture=True),
+    "BayesianGaussianMixture": Method("BayesianGaussianMixture", mixture=True),
+    "Kmeans": Method("KMeans"),
+    "MiniBatchKmeans": Method("MiniBatchKMeans"),
+    "Birch": Method("Birch"),
+    "HDBSCAN": Method("HDBSCAN"),
 }
-"""Methods by name. Those that can't stream are fitted on at most ``n_fit`` pixels as well."""
+"""Methods by name."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -102,7 +94,7 @@ def find_method(method: object) -> Method:
     return known[method.lower()]
 
 
-def make_model(method: object, method_args: Mapping[str, Any]) -> tuple[Any, int | None]:
+def make_model(method: object, method_args: Mapping[str, Any]) -> Any:
     """
     Make the estimator of a method; not fitted yet.
 
@@ -111,14 +103,11 @@ def make_model(method: object, method_args: Mapping[str, Any]) -> tuple[Any, int
     method : str or estimator
         Name, or a clusterer object, of which a copy is made.
     method_args : mapping
-        Its parameters. For methods by name that scikit-learn fits, ``n_fit`` says on how many
-        pixels at most (100 000). A seed that is not given is 0.
+        Its parameters. A seed that is not given is 0.
 
     Returns
     -------
-    model : estimator
-    n_fit : int or None
-        Pixels to fit it on at most; None: it decides itself.
+    estimator
 
     Raises
     ------
@@ -126,22 +115,17 @@ def make_model(method: object, method_args: Mapping[str, Any]) -> tuple[Any, int
         If there is no such method, or it has no parameter of a name given.
     """
     if not isinstance(method, str):
-        return _copy_of(method, method_args), None
-    entry = find_method(method)
-    estimator = getattr(import_module(entry.module), entry.name)
+        return _copy_of(method, method_args)
+    name = find_method(method).name
+    estimator = getattr(clustering, name)
     known = list(inspect.signature(estimator).parameters)
     arguments = dict(method_args)
-    _check_names(entry.name, arguments, known if entry.samples else [*known, "n_fit"])
+    _check_names(name, arguments, known)
     if arguments.get("max_cluster_size", 0) is None:  # scikit-learn's word for no limit
         arguments["max_cluster_size"] = 0
     if "random_state" in known:
         arguments.setdefault("random_state", _SEED)
-    if entry.samples:
-        return estimator(**arguments), None
-    n_fit = arguments.pop("n_fit", _FIT_ROWS)
-    if not (isinstance(n_fit, int | np.integer) and n_fit >= 1):
-        raise ParameterError(f"n_fit must be a whole number of at least 1, got {n_fit!r}.")
-    return estimator(**arguments), int(n_fit)
+    return estimator(**arguments)
 
 
 def _copy_of(method: object, method_args: Mapping[str, Any]) -> Any:
@@ -189,11 +173,11 @@ def cluster_rows(rows: NDArray[Any], method: object, method_args: Mapping[str, A
     ParameterError
         If the method or a parameter is unknown or can't work, as more components than pixels.
     """
-    model, n_fit = make_model(method, method_args)
+    model = make_model(method, method_args)
     valid = ~np.isnan(rows).any(axis=1)
     all_valid = bool(valid.all())
     given = rows if all_valid else rows[valid]
-    found, strength, mixture = _fitted(model, given, n_fit)
+    found, strength, mixture = _fitted(model, given)
     labels = found if all_valid else np.full(len(rows), NOISE, np.int32)
     labels[valid] = found
     if strength is not None and not all_valid:
@@ -202,7 +186,7 @@ def cluster_rows(rows: NDArray[Any], method: object, method_args: Mapping[str, A
         strength = spread
     recipe = model_recipe("sigma_scale.workflow.PixelSegmenter", model)
     recipe["n_pixels"] = len(given)
-    recipe["n_fit"] = min(len(given), n_fit or getattr(model, "n_fit", None) or len(given))
+    recipe["n_fit"] = min(len(given), getattr(model, "n_fit", None) or len(given))
     return Clustering(
         labels=labels,
         n_clusters=_number_of(model, labels, mixture),
@@ -215,23 +199,16 @@ def cluster_rows(rows: NDArray[Any], method: object, method_args: Mapping[str, A
 
 
 def _fitted(
-    model: Any, rows: NDArray[Any], n_fit: int | None
+    model: Any, rows: NDArray[Any]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32] | None, Components | None]:
     try:
-        if n_fit is None and not hasattr(model, "predict_proba_max"):
+        if not hasattr(model, "predict_proba_max"):
             return _labelled_by_itself(model, rows)
-        chosen = rows
-        if n_fit is not None and len(rows) > n_fit:
-            seed = getattr(model, "random_state", _SEED)
-            chosen = rows[seeded_sample(len(rows), n_fit, random_state=seed)]
-            _LOGGER.info("%s on %d of %d pixels", type(model).__name__, n_fit, len(rows))
-        model.fit(chosen)
+        model.fit(rows)
         if hasattr(model, "precisions_cholesky_"):
             components = Components.of(model)
             return components.most_likely(rows)[0], None, components
-        if hasattr(model, "labels_") and len(model.labels_) == len(rows):
-            return _with_strength(model, model.labels_)
-        return _with_strength(model, model.predict(rows))
+        return _with_strength(model, model.labels_)
     except SigmaScaleError:
         raise
     except (ValueError, TypeError) as error:

@@ -62,24 +62,24 @@ class Components:
         ----------
         .. [1] C. Bishop: Pattern Recognition and Machine Learning, 2006, section 10.2.
         """
+        from sigma_scale.clustering.mixture_moments import Gaussians
+        from sigma_scale.clustering.mixture_variational import expected_log_weights
+
         means = np.asarray(model.means_, np.float64)
-        n_components, n_features = means.shape
-        factors = np.asarray(model.precisions_cholesky_, np.float64)
-        if model.covariance_type == "tied":
-            factors = np.broadcast_to(factors, (n_components, n_features, n_features))
-        elif model.covariance_type == "diag":
-            factors = factors[:, :, np.newaxis] * np.eye(n_features)
-        elif model.covariance_type == "spherical":
-            factors = factors[:, np.newaxis, np.newaxis] * np.eye(n_features)
-        factors = np.ascontiguousarray(factors)
-        log_weights = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-        log_weights -= 0.5 * n_features * np.log(2 * np.pi)
         if hasattr(model, "weight_concentration_"):
-            log_weights += _variational_terms(model, n_features)
+            log_weights = expected_log_weights(
+                model.weight_concentration_,
+                model.mean_precision_,
+                model.degrees_of_freedom_,
+                means.shape[1],
+            )
         else:
             with np.errstate(divide="ignore"):  # a component may have died out
-                log_weights += np.log(model.weights_)
-        return cls(means, factors, log_weights)
+                log_weights = np.log(model.weights_)
+        gaussians = Gaussians.of(
+            means, model.precisions_cholesky_, log_weights, model.covariance_type
+        )
+        return cls(gaussians.means, gaussians.factors, gaussians.log_weights)
 
     def __len__(self) -> int:
         return len(self.means)
@@ -159,23 +159,3 @@ class Components:
 def _parts(n_rows: int) -> Iterator[slice]:
     for first in range(0, n_rows, _BATCH_ROWS):
         yield slice(first, min(first + _BATCH_ROWS, n_rows))
-
-
-def _variational_terms(model: Any, n_features: int) -> NDArray[np.float64]:
-    from scipy.special import digamma
-
-    freedom = np.asarray(model.degrees_of_freedom_)
-    log_lambda = n_features * np.log(2.0) + digamma(
-        0.5 * (freedom - np.arange(n_features)[:, np.newaxis])
-    ).sum(axis=0)
-    terms: NDArray[np.float64] = 0.5 * (log_lambda - n_features / model.mean_precision_)
-    terms -= 0.5 * n_features * np.log(freedom)
-    if model.weight_concentration_prior_type == "dirichlet_process":
-        taken, left = model.weight_concentration_
-        both = digamma(taken + left)
-        terms += digamma(taken) - both
-        terms[1:] += np.cumsum(digamma(left) - both)[:-1]
-    else:
-        concentration = model.weight_concentration_
-        terms += digamma(concentration) - digamma(concentration.sum())
-    return terms

@@ -55,13 +55,12 @@ class PixelSegmenter(ClusterProfiles, EditableClusters, SavableClusters):
     dataset : SEMDataset, TEMDataset or ImageDataset
         The map, as it is processed now; processing it further doesn't change the segmenter.
     method : str or estimator, default: "BayesianGaussianMixture"
-        "GaussianMixture", "BayesianGaussianMixture", "Kmeans", "Birch", "HDBSCAN", or any
-        clusterer object of scikit-learn, which is copied.
+        "GaussianMixture", "BayesianGaussianMixture", "Kmeans", "MiniBatchKmeans", "Birch",
+        "HDBSCAN", or any clusterer object of scikit-learn, which is copied.
     method_args : mapping, optional
         Parameters of the method. ``n_components="auto"`` of a mixture chooses the number with
-        the lowest :meth:`bic`, at most 50. A seed that is not given is 0. Of more than 100 000
-        pixels a uniform sample is fitted and all are labelled; ``n_fit`` is another number.
-        HDBSCAN takes all pixels.
+        the lowest :meth:`bic`, at most 50. A seed that is not given is 0. All pixels take part
+        in the fit, but for Birch, where ``n_fit`` says how many (100 000).
         None, for the default method: eight components and the seed 4.
 
     Attributes
