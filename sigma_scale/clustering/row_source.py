@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
 from sigma_scale.compute import local_workers, memory_limit
-from sigma_scale.errors import EmptyMapError, ParameterError, ShapeMismatchError
-from sigma_scale.latent.rows import as_matrix, random_generator
+from sigma_scale.errors import ParameterError, ShapeMismatchError
+from sigma_scale.latent.rows import as_matrix, finite_rows, random_generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,8 +30,6 @@ _LOGGER = logging.getLogger(__name__)
 
 BATCH_ROWS = 16_384
 """Rows of a batch: some hundred microseconds of work, some hundred kilobytes."""
-
-_TABLE = 2  # dimensions
 
 _READ_ROWS = 16 * BATCH_ROWS
 """Rows of small Dask chunks that are computed together."""
@@ -80,7 +77,7 @@ class RowSource:
             as_matrix(np.broadcast_to(np.zeros((), values.dtype), values.shape), name=name)
             self._table = values
         else:
-            self._table = as_matrix(_numbers(values, name), name=name)
+            self._table = as_matrix(values, name=name)
         self.n_rows, self.n_features = (int(size) for size in self._table.shape)
 
     @classmethod
@@ -152,7 +149,7 @@ class RowSource:
         """
 
         def work(rows: slice, values: NDArray[Any]) -> tuple[slice, Result]:
-            return rows, function(rows, self._finite(rows, values))
+            return rows, function(rows, self._finite(values, rows.start))
 
         workers = local_workers() if workers is None else workers
         batches = self._batches(batch_rows)
@@ -190,7 +187,7 @@ class RowSource:
             If a value is NaN or infinite.
         """
         for rows, values in self._batches(batch_rows):
-            yield rows, self._finite(rows, values)
+            yield rows, self._finite(values, rows.start)
 
     def take(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         """
@@ -209,7 +206,8 @@ class RowSource:
         for rows, values in self._batches(_READ_ROWS):
             first, last = np.searchsorted(chosen, [rows.start, rows.stop])
             if last > first:
-                taken[first:last] = self._finite(rows, values[chosen[first:last] - rows.start])
+                wanted = values[chosen[first:last] - rows.start]
+                taken[first:last] = self._finite(wanted, rows.start)
         return taken
 
     def sample(self, size: int, *, random_state: RandomState_) -> NDArray[np.float64]:
@@ -240,16 +238,8 @@ class RowSource:
             values[rows] = batch
         return RowSource(values, name=self.name)
 
-    def _finite(self, rows: slice, values: NDArray[Any]) -> NDArray[np.float64]:
-        converted = np.ascontiguousarray(values, dtype=np.float64)
-        if not np.isfinite(converted).all():
-            finite = np.isfinite(converted).all(axis=1)
-            raise ParameterError(
-                f"The {self.name} contain NaN or infinity in {np.count_nonzero(~finite)} or more "
-                f"rows (the first is row {rows.start + int(np.argmin(finite))}). Fill these pixels "
-                "or leave them out."
-            )
-        return converted
+    def _finite(self, values: NDArray[Any], first: int) -> NDArray[np.float64]:
+        return finite_rows(values, name=self.name, dtype=np.float64, first=first)
 
     def _batches(self, batch_rows: int) -> Iterator[tuple[slice, NDArray[Any]]]:
         if not _is_dask(self._table):
@@ -281,29 +271,6 @@ class RowSource:
                 first = last
             last += int(size)
         yield np.asarray(self._table[first:last].compute())
-
-
-def _numbers(values: Any, name: str) -> Any:
-    """Make numbers of lists and objects; refuse what would be misunderstood."""
-    if issparse(values):
-        raise ParameterError(
-            f"The {name} are sparse, and sparse input is not supported. Use .toarray()."
-        )
-    array = np.asarray(values)
-    if array.dtype.kind == "c":
-        raise ParameterError(f"The {name} are complex numbers. Complex data not supported.")
-    if array.dtype.kind == "O":
-        try:
-            array = array.astype(np.float64)
-        except TypeError as error:
-            raise TypeError(f"The {name} hold objects that are no numbers: {error}") from error
-        except ValueError as error:
-            raise ParameterError(f"The {name} hold objects that are no numbers: {error}") from error
-    if array.ndim == _TABLE and array.shape[0] and not array.shape[1]:
-        raise EmptyMapError(
-            f"The {name} have 0 feature(s) (shape={array.shape}) while a minimum of 1 is required."
-        )
-    return array
 
 
 def _is_dask(values: Any) -> bool:

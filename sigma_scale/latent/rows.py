@@ -22,6 +22,7 @@ __all__ = [
     "RandomState_",
     "as_matrix",
     "as_rows",
+    "finite_rows",
     "in_threads",
     "random_generator",
     "row_batches",
@@ -58,8 +59,9 @@ def as_matrix(values: ArrayLike, *, name: str, n_features: int | None = None) ->
     ------
     ParameterError
         If the values are not two-dimensional or not real numbers, or sparse.
-    TypeError, ValueError
-        If they are Python objects that are no numbers.
+    TypeError
+        If they are Python objects that can't be numbers, such as lists; scikit-learn's contract
+        asks for it.
     EmptyMapError
         If there are no rows or no columns.
     ShapeMismatchError
@@ -71,7 +73,7 @@ def as_matrix(values: ArrayLike, *, name: str, n_features: int | None = None) ->
         )
     matrix = np.asarray(values)
     if matrix.dtype.kind == "O":
-        matrix = matrix.astype(np.float64)  # says itself what is no number
+        matrix = _numbers(matrix, name)
     if matrix.ndim != _TABLE:
         raise ParameterError(
             f"The {name} must be a table with one row per pixel, got an array of shape "
@@ -106,7 +108,38 @@ def as_rows(
     ParameterError
         If a value is NaN or infinite, or the values are not a table of numbers.
     """
-    return _converted(as_matrix(values, name=name, n_features=n_features), name, dtype, first=0)
+    return finite_rows(as_matrix(values, name=name, n_features=n_features), name=name, dtype=dtype)
+
+
+def finite_rows(
+    values: NDArray[Any], *, name: str, dtype: DTypeLike, first: int = 0
+) -> NDArray[Any]:
+    """
+    Convert rows to contiguous ones of a type, and check that all are finite.
+
+    Parameters
+    ----------
+    values : array, shape (n, k)
+    name : str
+        What they are, for the error.
+    dtype : dtype-like
+    first : int, default: 0
+        Number of the first row, for the error.
+
+    Raises
+    ------
+    ParameterError
+        If a value is NaN or infinite.
+    """
+    with np.errstate(over="ignore"):  # what is too large for the type is reported below
+        rows = np.ascontiguousarray(values, dtype=dtype)
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        raise ParameterError(
+            f"The {name} contain NaN or infinity in {np.count_nonzero(~finite)} or more rows (the "
+            f"first is row {first + int(np.argmin(finite))}). Fill these pixels or leave them out."
+        )
+    return rows
 
 
 def row_batches(
@@ -127,7 +160,7 @@ def row_batches(
     """
     for first in range(0, len(matrix), batch_rows):
         rows = slice(first, min(first + batch_rows, len(matrix)))
-        yield rows, _converted(matrix[rows], name, dtype, first=first)
+        yield rows, finite_rows(matrix[rows], name=name, dtype=dtype, first=first)
 
 
 def in_threads(
@@ -192,13 +225,12 @@ def seeded_sample(n_rows: int, size: int, *, random_state: RandomState_) -> NDAr
     return np.sort(generator.permutation(n_rows)[:size]).astype(np.int64, copy=False)
 
 
-def _converted(values: NDArray[Any], name: str, dtype: DTypeLike, *, first: int) -> NDArray[Any]:
-    with np.errstate(over="ignore"):  # what is too large for the type is reported below
-        rows = np.ascontiguousarray(values, dtype=dtype)
-    finite = np.isfinite(rows).all(axis=1)
-    if not finite.all():
-        raise ParameterError(
-            f"The {name} contain NaN or infinity in {np.count_nonzero(~finite)} rows (the first "
-            f"is row {first + int(np.argmin(finite))}). Fill these pixels or leave them out."
-        )
-    return rows
+def _numbers(objects: NDArray[Any], name: str) -> NDArray[np.float64]:
+    """Make numbers of objects."""
+    message = f"The {name} hold objects that are no numbers"
+    try:
+        return objects.astype(np.float64)
+    except TypeError as error:
+        raise TypeError(f"{message}: {error}") from error
+    except ValueError as error:
+        raise ParameterError(f"{message}: {error}") from error
