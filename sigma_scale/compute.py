@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sigma_scale import config
-from sigma_scale.errors import MemoryLimitError, ParameterError
+from sigma_scale.engines import gpu_obstacle
+from sigma_scale.errors import EngineUnavailableError, MemoryLimitError, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_memory",
+    "gpu_cluster",
     "local_workers",
     "memory_limit",
     "on_cluster",
@@ -130,6 +132,40 @@ def local_workers() -> int:
 def on_cluster() -> bool:
     """Whether work goes to other processes, by way of an active ``distributed`` client."""
     return _cluster_client() is not None
+
+
+@contextmanager
+def gpu_cluster(n_gpus: int | None = None) -> Iterator[Any]:
+    """
+    Let the work go to the GPUs of this machine for a while, one worker for each.
+
+    Parameters
+    ----------
+    n_gpus : int, optional
+        How many; None: all that there are.
+
+    Yields
+    ------
+    distributed.Client
+        Active inside the ``with`` block; its ``dashboard_link`` shows what happens.
+
+    Raises
+    ------
+    EngineUnavailableError
+        If there is no usable GPU, or dask-cuda is not installed.
+    ParameterError
+        If ``n_gpus`` is not positive.
+    """
+    if n_gpus is not None and n_gpus < 1:
+        raise ParameterError(f"n_gpus must be at least 1, or None for all, got {n_gpus}.")
+    obstacle = gpu_obstacle(("dask_cuda",))
+    if obstacle:
+        raise EngineUnavailableError(f"There is no cluster of GPUs here: {obstacle}.")
+    from dask_cuda import LocalCUDACluster
+    from distributed import Client
+
+    with LocalCUDACluster(n_workers=n_gpus) as cluster, Client(cluster) as client:
+        yield client
 
 
 def _as_tuple(results: Any) -> tuple[Any, ...]:

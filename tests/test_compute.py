@@ -1,5 +1,9 @@
 """Running, loading and the memory contract."""
 
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
 import dask
 import dask.array as da
 import numpy as np
@@ -8,8 +12,9 @@ import pytest
 import xarray as xr
 
 from sigma_scale import compute, config
-from sigma_scale.compute import check_memory, memory_limit, on_cluster, run
-from sigma_scale.errors import MemoryLimitError, ParameterError
+from sigma_scale.compute import check_memory, gpu_cluster, memory_limit, on_cluster, run
+from sigma_scale.engines import engine_states
+from sigma_scale.errors import EngineUnavailableError, MemoryLimitError, ParameterError
 from sigma_scale.features import feature_pass
 from sigma_scale.progress import progress_bar
 from sigma_scale.spectra import ArraySource, EnergyAxis, SpectrumImage
@@ -135,6 +140,45 @@ def client():
         distributed.Client(cluster) as client,
     ):
         yield client
+
+
+def test_gpus_of_a_machine_are_a_cluster(gpu_twin, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+
+    class OfProcessors(distributed.LocalCluster):
+        """Stands in for dask_cuda.LocalCUDACluster."""
+
+        def __init__(self, n_workers):
+            super().__init__(
+                n_workers=n_workers or gpu_twin.devices,
+                threads_per_worker=1,
+                processes=False,
+                dashboard_address=None,
+            )
+
+    module = ModuleType("dask_cuda")
+    module.__spec__ = ModuleSpec("dask_cuda", None)
+    module.LocalCUDACluster = OfProcessors
+    monkeypatch.setitem(sys.modules, "dask_cuda", module)
+    gpu_twin.devices = 2
+    image = small_image()
+    expected = feature_pass(image, ["O_Ka"], lazy=False)
+    with gpu_cluster() as client:
+        assert on_cluster()
+        assert len(client.nthreads()) == 2
+        assert feature_pass(image, ["O_Ka"], lazy=False, engine="gpu").identical(expected)
+    with gpu_cluster(1) as client:
+        assert len(client.nthreads()) == 1
+    assert not on_cluster()
+    with pytest.raises(ParameterError, match="n_gpus must be at least 1"), gpu_cluster(0):
+        pass
+
+
+def test_without_gpus_there_is_no_cluster_of_them():
+    if engine_states()["gpu"].startswith("usable"):
+        pytest.skip("there is a GPU")
+    with pytest.raises(EngineUnavailableError, match="no cluster of GPUs"), gpu_cluster():
+        pass
 
 
 def test_a_cluster_gives_identical_results(client, mixed):
