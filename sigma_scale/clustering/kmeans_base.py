@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -29,7 +30,7 @@ __all__ = ["StreamedKMeans", "fitted_state", "shell_of"]
 _LEAST_DIFFERENT = 2
 
 
-class StreamedKMeans:
+class StreamedKMeans(ABC):
     """Fit and application batch by batch, over an estimator of scikit-learn."""
 
     _reference: type[Any]
@@ -130,8 +131,9 @@ class StreamedKMeans:
         tags.input_tags.sparse = False
         return tags
 
+    @abstractmethod
     def _streamed(self, source: RowSource, weights: Floats | None) -> dict[str, Any]:
-        raise NotImplementedError
+        """Fit many rows; attributes of the estimator by name."""
 
     def _check(self) -> None:
         check_n_fit(self.n_fit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -39,7 +40,7 @@ SMALL_ROWS = 100_000
 """Rows up to which scikit-learn itself fits, so that the results are its own."""
 
 
-class StreamedMixture:
+class StreamedMixture(ABC):
     """
     Fit and application of a mixture batch by batch, over an estimator of scikit-learn.
 
@@ -269,19 +270,21 @@ class StreamedMixture:
 
         return source.map(evaluate)
 
+    @abstractmethod
     def _gaussians(self) -> Gaussians:
-        raise NotImplementedError
+        """Densities of the fitted mixture."""
 
+    @abstractmethod
     def _model_from(self, moments: Moments, source: RowSource) -> Model:
         """First M step."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _model_now(self, source: RowSource) -> Model:
         """Model of the last fit, to go on with."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _attributes(self, model: Any) -> dict[str, Any]:
-        raise NotImplementedError
+        """Attributes of the estimator that a fitted model stands for."""
 
     def _check(self) -> None:
         if not is_positive(self.n_components):
