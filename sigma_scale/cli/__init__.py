@@ -27,8 +27,15 @@ _INTERRUPTED = 130
 @click.version_option(sigma_scale.__version__, prog_name="sigma-scale")
 @click.option("--quiet", is_flag=True, help="No progress bars and no remarks.")
 @click.option("--memory-limit", metavar="SIZE", help="Memory that a step may take, such as 8GB.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    help="Where models are fitted; auto takes a GPU if there is a usable one.",
+)
 @click.pass_context
-def cli(context: click.Context, *, quiet: bool, memory_limit: str | None) -> None:
+def cli(
+    context: click.Context, *, quiet: bool, memory_limit: str | None, engine: str | None
+) -> None:
     """Phase maps from X-ray spectrum images of any size."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -36,6 +43,8 @@ def cli(context: click.Context, *, quiet: bool, memory_limit: str | None) -> Non
     chosen: dict[str, Any] = {"progress": not quiet and sys.stderr.isatty()}
     if memory_limit:
         chosen["memory_limit"] = memory_limit
+    if engine:
+        chosen["engine"] = engine
     config.options(**chosen)
     if memory_limit:
         compute.memory_limit()  # Whether it can be understood.

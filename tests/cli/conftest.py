@@ -28,7 +28,7 @@ def quick_figures(monkeypatch):
 @pytest.fixture(autouse=True)
 def own_options():
     """Options that a command sets end with it, as they do with its process."""
-    with config.options(progress=False, memory_limit=None):
+    with config.options(progress=False, memory_limit=None, engine="auto"):
         yield
 
 

@@ -9,6 +9,7 @@ import pytest
 from commands import QUICK, hspy, refused
 
 from sigma_scale import store
+from sigma_scale.engines import engine_states
 from sigma_scale.synthetic import synthetic_map
 
 BAD_SOURCES = {
@@ -115,6 +116,13 @@ def test_a_memory_limit_that_cannot_be_understood(call, map_store):
 def test_a_memory_limit_that_is_too_low(call, map_store, tmp_path):
     refused(call("--memory-limit", "10kB", "run", map_store, "-o", "out"), "Use larger bins")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_engine_that_is_not_there_is_never_replaced(call, map_store, tmp_path):
+    if engine_states()["gpu"].startswith("usable"):
+        pytest.skip("there is a GPU")
+    refused(call("--engine", "gpu", "run", map_store, "-o", "out"), "UMAP can't run on a GPU here")
+    refused(call("--engine", "tpu", "run", map_store, "-o", "out"), "'tpu' is not one of")
 
 
 def test_an_empty_map(call, tmp_path):
