@@ -7,13 +7,18 @@ import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import confusion_matrix
 
 from sigma_scale.spectra import EnergyAxis, SpectrumImage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # The first call of a compiled loop takes seconds; how long a call takes proves nothing.
 settings.register_profile("sigma_scale", deadline=None)
@@ -55,6 +60,25 @@ def counts() -> np.ndarray:
 def image(counts: np.ndarray) -> SpectrumImage:
     """The same counts as a spectrum image from -0.2 to 2.8 keV."""
     return SpectrumImage.from_array(counts, EnergyAxis(300, 0.01, -0.2))
+
+
+@pytest.fixture
+def hdbscan_in_other_orders() -> Callable[..., np.ndarray]:
+    """Give labels of the hdbscan library for rows in forty other orders, by the same numbers."""
+    hdbscan = pytest.importorskip("hdbscan")
+
+    def labels_of(rows: np.ndarray, arguments: dict[str, Any], expected: np.ndarray) -> np.ndarray:
+        rng = np.random.default_rng(0)
+        found = np.empty((40, len(rows)), int)
+        for labels in found:
+            order = rng.permutation(len(rows))
+            labels[order] = hdbscan.HDBSCAN(**arguments).fit(rows[order]).labels_
+            overlap = confusion_matrix(labels, expected)[1:, 1:]  # without noise, -1
+            number = linear_sum_assignment(-overlap)[1]
+            labels[:] = np.append(number, -1)[labels]
+        return found
+
+    return labels_of
 
 
 class CUDARuntimeError(RuntimeError):

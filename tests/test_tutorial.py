@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import adjusted_rand_score
 
 import sigma_scale as ss
 from sigma_scale.errors import SigmaScaleWarning
 from sigma_scale.gui import View
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 THEIRS = re.compile(r"^(from sigma\.\w.*|sys\.path\.insert.*)\n", flags=re.MULTILINE)
@@ -126,7 +126,9 @@ def test_the_datasets_are_as_the_tutorial_leaves_them(run: dict[str, Any]) -> No
 
 
 @pytest.mark.slow
-def test_the_latent_space_and_its_clusters_are_there(run: dict[str, Any]) -> None:
+def test_the_latent_space_and_its_clusters_are_there(
+    run: dict[str, Any], hdbscan_in_other_orders: Callable[..., np.ndarray]
+) -> None:
     names = run["names"]
     latent = names["latent"]
     assert latent.shape == (25 * 33, 2)
@@ -138,8 +140,12 @@ def test_the_latent_space_and_its_clusters_are_there(run: dict[str, Any]) -> Non
     assert set(names["ps_gmm"].labels) <= set(range(50))
     assert len(set(names["ps_gmm"].labels)) > 25
     hdbscan = pytest.importorskip("hdbscan")
-    oracle = hdbscan.HDBSCAN(**names["ps_hdb"].method_args).fit_predict(latent)
-    assert adjusted_rand_score(oracle, names["ps_hdb"].labels) > 0.99
+    arguments, labels = names["ps_hdb"].method_args, names["ps_hdb"].labels
+    oracle = hdbscan.HDBSCAN(**arguments).fit_predict(latent)
+    # The library's labels of a few pixels depend on the order of the rows; here these are noise.
+    open_to_order = np.ptp(hdbscan_in_other_orders(latent, arguments, oracle), axis=0) > 0
+    assert open_to_order.mean() < 0.02
+    np.testing.assert_array_equal(labels, np.where(open_to_order, -1, oracle))
 
 
 @pytest.mark.slow

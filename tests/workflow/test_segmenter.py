@@ -12,9 +12,7 @@ import pytest
 import sklearn.cluster
 import sklearn.mixture
 import xarray as xr
-from scipy.optimize import linear_sum_assignment
 from sklearn.datasets import make_blobs
-from sklearn.metrics import confusion_matrix
 
 from sigma_scale.errors import (
     EmptyMapError,
@@ -107,20 +105,7 @@ def test_kmeans_and_birch_equal_scikit_learn(latent, dataset):
     assert (kmeans.n_components, birch.n_components) == (4, 3)
 
 
-def labels_in_other_orders(latent, arguments, expected):
-    """Labels of the hdbscan library for the rows in other orders, under the same numbers."""
-    rng = np.random.default_rng(0)
-    found = np.empty((8, len(latent)), int)
-    for labels in found:
-        order = rng.permutation(len(latent))
-        labels[order] = hdbscan.HDBSCAN(**arguments).fit(latent[order]).labels_
-        overlap = confusion_matrix(labels, expected)[1:, 1:]  # without noise, -1
-        number = linear_sum_assignment(-overlap)[1]
-        labels[:] = np.append(number, -1)[labels]
-    return found
-
-
-def test_hdbscan_as_in_the_tutorial(latent, dataset):
+def test_hdbscan_as_in_the_tutorial(latent, dataset, hdbscan_in_other_orders):
     arguments = {
         "min_cluster_size": 10,
         "min_samples": 10,
@@ -131,7 +116,8 @@ def test_hdbscan_as_in_the_tutorial(latent, dataset):
     peer = hdbscan.HDBSCAN(**arguments).fit(latent)
     # The library gives a pixel as far from one cluster as from another to either of them, as the
     # order of the rows has it; here it is noise. All others are equal.
-    open_to_order = np.ptp(labels_in_other_orders(latent, arguments, peer.labels_), axis=0) > 0
+    others = hdbscan_in_other_orders(latent, arguments, peer.labels_)
+    open_to_order = np.ptp(others, axis=0) > 0
     np.testing.assert_array_equal(ps.labels, np.where(open_to_order, -1, peer.labels_))
     assert open_to_order.sum() == 1
     same = ~open_to_order
