@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from sigma_scale.cli.options import list_of, pairs, reader_option, whole_numbers
+from sigma_scale.errors import ParameterError
 
 __all__ = ["calibrate", "doctor", "export", "info", "ingest"]
 
@@ -64,18 +65,73 @@ def ingest(
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
+@click.option(
+    "--what",
+    metavar="NAME",
+    help="Result of a store: labels, probability, line_intensity, phases/mean, masks, ...",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export that is there.")
-@click.option("--bin", "bin_", metavar="X,Y", help="Pixels per bin.")
+@click.option("--bin", "bin_", metavar="X,Y", help="Pixels per bin of counts.")
 @click.option(
     "--dtype",
     type=click.Choice(["uint8", "uint16", "uint32", "float32"]),
     help="Type of the counts; by default that of SOURCE.",
 )
 @click.option(
-    "--level", type=click.IntRange(0, 9), default=3, show_default=True, help="Compression."
+    "--level",
+    type=click.IntRange(0, 9),
+    default=3,
+    show_default=True,
+    help="Compression of counts.",
 )
+@click.option("--size", metavar="X,Y", help="Columns and rows of masks, if not those of labels.")
+@click.option("--mask-format", type=click.Choice(["png", "tif"]), default="png", show_default=True)
 @reader_option
 def export(
+    source: Path,
+    target: Path,
+    *,
+    what: str | None,
+    overwrite: bool,
+    bin_: str | None,
+    dtype: str | None,
+    level: int,
+    size: str | None,
+    mask_format: str,
+    option: tuple[str, ...],
+) -> None:
+    """
+    Write the counts or the results of SOURCE to TARGET for other programs.
+
+    Counts of any file: TARGET ends in .hspy or .zspy for HyperSpy, .zarr for a plain dense zarr.
+
+    Results of a store, or of a folder that `run` wrote: .ome.tif, .ome.zarr (maps, labels), .msa
+    (spectra), .csv, .parquet (tables), .hspy, .png, .svg (figures); --what masks writes a folder
+    of masks. Without --what, images get the labels, spectra the counts per phase, and tables the
+    proportions. In image files 0 is the background, and phases have their label plus one.
+    """
+    from sigma_scale.cli.results import Request, default_result, export_result, store_in
+
+    what = default_result(target) if what is None else what
+    if what not in {None, "counts"}:
+        if bin_ is not None or dtype is not None or option:
+            raise ParameterError(f"--bin, --dtype and --option are for counts, not for {what}.")
+        request = Request(
+            str(what),
+            target,
+            overwrite=overwrite,
+            size=None if size is None else whole_numbers(size, name="--size"),
+            mask_format=mask_format,
+        )
+        for written in export_result(store_in(source), request):
+            click.echo(f"{written}: {what}")
+        return
+    _export_counts(
+        source, target, overwrite=overwrite, bin_=bin_, dtype=dtype, level=level, option=option
+    )
+
+
+def _export_counts(
     source: Path,
     target: Path,
     *,
@@ -85,11 +141,6 @@ def export(
     level: int,
     option: tuple[str, ...],
 ) -> None:
-    """
-    Write the counts of SOURCE to TARGET for other programs.
-
-    The ending of TARGET says for which: .hspy or .zspy for HyperSpy, .zarr for a plain dense zarr.
-    """
     from sigma_scale import preprocess, readers
     from sigma_scale.export import export_counts
 

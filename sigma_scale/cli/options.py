@@ -112,7 +112,7 @@ def bin_of(text: str) -> object:
     return text if text == "auto" else list(whole_numbers(text))
 
 
-def whole_numbers(text: str) -> tuple[int, int]:
+def whole_numbers(text: str, name: str = "--bin") -> tuple[int, int]:
     """
     Read two whole numbers such as ``2,3`` or ``2x3``.
 
@@ -124,7 +124,9 @@ def whole_numbers(text: str) -> tuple[int, int]:
     try:
         x, y = (int(part) for part in text.replace("x", ",").split(","))
     except ValueError as error:
-        raise ParameterError(f"--bin takes two whole numbers such as 2,2, not {text!r}.") from error
+        raise ParameterError(
+            f"{name} takes two whole numbers such as 2,2, not {text!r}."
+        ) from error
     return x, y
 
 

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from sigma_scale import compute
-from sigma_scale.errors import ParameterError, SigmaScaleError, StoreError
+from sigma_scale.errors import ParameterError
 from sigma_scale.export import hspy, plain_zarr, zspy
-from sigma_scale.export.target import check_target, draft_of
+from sigma_scale.export.target import check_target, write_whole
 from sigma_scale.export.tiles import DenseTiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import DTypeLike
 
     from sigma_scale.spectra import SpectrumImage
@@ -125,8 +123,11 @@ def export_counts(
     )
     check_target(path, image, overwrite=overwrite, replaceable=target.is_export)
     _check_memory(tiles)
-    _write_whole(path, target, lambda draft: target.write(draft, image, tiles, level))
-    return path
+    return write_whole(
+        path,
+        lambda draft: target.write(draft, image, tiles, level),
+        is_export=target.is_export,
+    )
 
 
 def _checked_dtype(asked: DTypeLike | None, natural: np.dtype[Any]) -> np.dtype[Any]:
@@ -152,21 +153,3 @@ def _check_memory(tiles: DenseTiles) -> None:
         what="The export",
         remedy="Allow more memory, or export fewer channels or a binned map.",
     )
-
-
-def _write_whole(path: Path, target: _Format, write: Callable[[Path], None]) -> None:
-    """Write a draft beside the target and put it in its place once it is whole."""
-    try:
-        with draft_of(path) as draft:
-            write(draft)
-            if not target.is_export(draft):
-                raise StoreError(
-                    f"{path} can't be written: its draft {draft.name} was removed meanwhile. Is "
-                    "another export to the same place running?"
-                )
-    except SigmaScaleError:
-        raise
-    except OSError as error:
-        # HDF5's messages have several lines.
-        reason = " ".join(str(error).split())
-        raise StoreError(f"{path} can't be written: {reason}") from error

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sigma_scale.spectra import SpectrumImage
+    from sigma_scale.spectra import MapMetadata, SpectrumImage
 
-__all__ = ["FORMAT_VERSION", "group_name", "signal_tree", "write_tree"]
+__all__ = ["FORMAT_VERSION", "group_name", "metadata_tree", "signal_tree", "write_tree"]
 
 FORMAT_VERSION = "3.3"
 _LONGEST_NAME = 100
@@ -48,7 +48,7 @@ def signal_tree(image: SpectrumImage) -> dict[str, Any]:
     """
     tree: dict[str, Any] = {f"axis-{i}": axis for i, axis in enumerate(_axes(image))}
     return tree | {
-        "metadata": _metadata(image),
+        "metadata": metadata_tree(image.metadata),
         "original_metadata": {
             "sigma_scale": {
                 "processing": image.processing.recipe(),
@@ -90,8 +90,21 @@ def _axes(image: SpectrumImage) -> list[dict[str, Any]]:
     ]
 
 
-def _metadata(image: SpectrumImage) -> dict[str, Any]:
-    known = image.metadata
+def metadata_tree(known: MapMetadata) -> dict[str, Any]:
+    """
+    Metadata by the names that HyperSpy gives them.
+
+    Parameters
+    ----------
+    known : MapMetadata
+        What is known of a map.
+
+    Returns
+    -------
+    dict
+        ``General``, ``Signal``, ``Sample`` and ``Acquisition_instrument``; what is not known is
+        left out.
+    """
     title = _text(known.title)
     microscope = _present({
         "beam_energy": known.beam_energy_kev,

@@ -9,7 +9,7 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sigma_scale.errors import OutputExistsError
+from sigma_scale.errors import OutputExistsError, ParameterError, SigmaScaleError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,13 +17,25 @@ if TYPE_CHECKING:
 
     from sigma_scale.spectra import SpectrumImage
 
-__all__ = ["check_target", "draft_of", "read_json"]
+__all__ = [
+    "check_target",
+    "draft_of",
+    "has_ending",
+    "read_json",
+    "scratch_beside",
+    "starts_with",
+    "write_whole",
+]
 
 _LARGEST_JSON = 64 * 2**20
 
 
 def check_target(
-    path: Path, image: SpectrumImage, *, overwrite: bool, replaceable: Callable[[Path], bool]
+    path: Path,
+    image: SpectrumImage | None = None,
+    *,
+    overwrite: bool,
+    replaceable: Callable[[Path], bool],
 ) -> None:
     """
     Refuse a target that must not be written to.
@@ -32,7 +44,7 @@ def check_target(
     ----------
     path : pathlib.Path
         The target.
-    image : SpectrumImage
+    image : SpectrumImage, optional
         What is to be written; files that it is read from are no target.
     overwrite : bool
         Whether an earlier export may be replaced.
@@ -46,7 +58,8 @@ def check_target(
     """
     if not (path.exists() or path.is_symlink()):
         return
-    read_from = [source.path for source in image.metadata.sources if source.path is not None]
+    sources = () if image is None else image.metadata.sources
+    read_from = [source.path for source in sources if source.path is not None]
     if any(path.resolve() == source.resolve() for source in read_from):
         raise OutputExistsError(f"{path} is where the map is read from. Choose another name.")
     if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
@@ -98,6 +111,100 @@ def draft_of(path: Path) -> Iterator[Path]:
         _remove_left(path, "old")
     finally:
         _remove(draft)
+
+
+@contextmanager
+def scratch_beside(path: Path) -> Iterator[Path]:
+    """
+    Folder beside a target for what is needed only while it is written.
+
+    To be used within :func:`draft_of`, which removes what a killed writer left of it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The target.
+
+    Yields
+    ------
+    pathlib.Path
+        A hidden empty folder, removed at the end.
+    """
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
+    finally:
+        _remove(scratch)
+
+
+def write_whole(
+    path: Path, write: Callable[[Path], None], *, is_export: Callable[[Path], bool]
+) -> Path:
+    """
+    Write a draft beside a target and put it in its place once it is whole.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The target.
+    write : callable
+        Called with the name to write to.
+    is_export : callable
+        Tells whether the draft is there after that.
+
+    Returns
+    -------
+    pathlib.Path
+        The target.
+
+    Raises
+    ------
+    StoreError
+        If it can't be written; nothing is left then.
+    """
+    try:
+        with draft_of(path) as draft:
+            write(draft)
+            if not is_export(draft):
+                raise StoreError(
+                    f"{path} can't be written: its draft {draft.name} was removed meanwhile. Is "
+                    "another export to the same place running?"
+                )
+    except SigmaScaleError:
+        raise
+    except OSError as error:
+        # HDF5's messages have several lines.
+        reason = " ".join(str(error).split())
+        raise StoreError(f"{path} can't be written: {reason}") from error
+    return path
+
+
+def has_ending(path: Path, endings: tuple[str, ...], what: str) -> None:
+    """
+    Refuse a target whose name doesn't say what it will be.
+
+    Raises
+    ------
+    ParameterError
+        If it has none of the endings.
+    """
+    if not path.name.lower().endswith(endings):
+        raise ParameterError(
+            f"{what} can't be written to {path.name}: its name must end in {', '.join(endings)}."
+        )
+
+
+def starts_with(path: Path, *beginnings: bytes) -> bool:
+    """Whether there is a file at a path that begins in one of these ways."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            first = stream.read(max(map(len, beginnings)))
+    except OSError:
+        return False
+    return first.startswith(beginnings)
 
 
 def _remove_left(path: Path, ending: str) -> None:

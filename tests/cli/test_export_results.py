@@ -1,0 +1,136 @@
+"""The command that exports the results of a store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import xarray as xr
+import zarr
+from PIL import Image
+from rsciio import hspy, msa
+
+from sigma_scale import store
+from sigma_scale.spectra import EnergyAxis, SpectrumImage
+
+
+@pytest.fixture(scope="module")
+def results(home, image):
+    """A folder as `run` leaves it: a store with the groups of the results."""
+    from sigma_scale.phases import phase_spectra
+
+    path = home / "results" / "map.zarr"
+    image = replace(image, metadata=replace(image.metadata, live_time_s=100.0))
+    stored = store.write_map(image, path)
+    values = np.arange(64 * 64).reshape(64, 64) % 4 - 1
+    coords = {dim: stored.coordinates()[dim] for dim in ("y", "x")}
+    labels = xr.DataArray(values.astype(np.int32), dims=("y", "x"), coords=coords)
+    lines = xr.DataArray(
+        np.random.default_rng(0).integers(0, 99, (64, 64, 2)).astype(np.uint32),
+        dims=("y", "x", "line"), coords={**coords, "line": ["O_Ka", "Si_Ka"]},
+    )  # fmt: skip
+    spectra = phase_spectra(stored, labels)
+    store.write_result(path, "binned", xr.Dataset({"line_intensity": lines}))
+    store.write_result(path, "phases", xr.merge([labels.rename("labels"), spectra]))
+    return path.parent, labels, lines, spectra
+
+
+def test_export_of_labels_and_maps_as_images(call, results):
+    folder, labels, lines, _ = results
+    assert call("export", folder, "p.ome.tif")[:2] == (0, "p.ome.tif: labels\n")
+    np.testing.assert_array_equal(tifffile.imread("p.ome.tif"), labels + 1)
+    assert call("export", folder / "map.zarr", "p.ome.zarr")[0] == 0
+    root = zarr.open_group("p.ome.zarr", mode="r")
+    np.testing.assert_array_equal(root["labels/labels/0"][:], labels + 1)
+    colours = root["labels/labels"].attrs["ome"]["image-label"]["colors"]
+    assert [colour["label-value"] for colour in colours] == [1, 2, 3]
+    code, out, _ = call("export", folder, "l.ome.tif", "--what", "line_intensity")
+    assert (code, out) == (0, "l.ome.tif: line_intensity\n")
+    np.testing.assert_array_equal(tifffile.imread("l.ome.tif"), lines.to_numpy().transpose(2, 0, 1))
+    assert call("export", folder, "l.ome.zarr", "--what", "binned/line_intensity")[0] == 0
+    assert zarr.open_group("l.ome.zarr", mode="r")["0"].shape == (2, 64, 64)
+    code, _, err = call("export", folder, "p.ome.tif")
+    assert code == 2
+    assert "p.ome.tif exists already" in err
+    assert call("export", folder, "p.ome.tif", "--overwrite")[0] == 0
+
+
+def test_export_of_spectra_tables_masks_and_figures(call, results, tmp_path):
+    folder, labels, lines, spectra = results
+    code, out, _ = call("export", folder, "s.msa")
+    assert code == 0
+    assert out.splitlines() == [f"s_phase_{i}.msa: phases/counts" for i in range(3)]
+    (signal,) = msa.file_reader("s_phase_1.msa")
+    np.testing.assert_array_equal(signal["data"], spectra["counts"][1])
+    assert b"LIVETIME  -s: 25.0" in (tmp_path / "s_phase_1.msa").read_bytes()
+    assert call("export", folder, "t.csv")[0] == 0
+    assert pd.read_csv("t.csv", index_col=0)["pixels"].tolist() == [1024] * 4
+    assert call("export", folder, "n.csv", "--what", "n_pixels")[0] == 0
+    assert pd.read_csv("n.csv", index_col="phase")["n_pixels"].tolist() == [1024] * 3
+    assert call("export", folder, "m.csv", "--what", "phases/mean")[0] == 0
+    table = pd.read_csv("m.csv", index_col="energy")
+    np.testing.assert_array_equal(table.to_numpy().T, spectra["mean"])
+    code, out, _ = call("export", folder, "masks", "--what", "masks", "--size", "128,64")
+    assert (code, out) == (0, "masks: masks\n")
+    mask = np.asarray(Image.open("masks/0_phase_0.png"))
+    np.testing.assert_array_equal(mask, np.repeat(labels == 0, 2, axis=1) * 255)
+    assert call("export", folder, "l.hspy", "--what", "line_intensity")[0] == 0
+    (signal,) = hspy.file_reader("l.hspy")
+    np.testing.assert_array_equal(signal["data"], lines.transpose("line", "y", "x"))
+    for name, what in (("a.png", "labels"), ("b.svg", "line_intensity"), ("c.png", "phases/mean")):
+        assert call("export", folder, name, "--what", what)[0] == 0
+        first = (tmp_path / name).read_bytes()[:5]
+        assert first == (b"<?xml" if name.endswith("svg") else b"\x89PNG\r")
+    assert call("export", folder, "a.png")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["x.csv", "--what", "labels"], "labels is a map"),
+        (["x.png", "--what", "n_pixels"], "no figure of n_pixels"),
+        (["x.xyz", "--what", "labels"], "must end in .ome.tif"),
+        (["x.tif"], "must end in .hspy, .zspy, .zarr"),
+        (["x.ome.tif", "--what", "grains"], "no result 'grains'. There are: binned/line_intensity"),
+        (["x.ome.tif", "--bin", "2,2"], "--bin, --dtype and --option are for counts"),
+        (["x", "--what", "masks", "--size", "big"], "--size takes two whole numbers"),
+        (["x.msa", "--what", "labels"], "dimension energy"),
+        (["x.ome.tif", "--size", "9,9"], "--size is for masks"),
+    ],
+)
+def test_results_that_cannot_be_written_are_refused(call, results, tmp_path, arguments, words):
+    source = results[0] / "map.zarr"
+    code, out, err = call("export", source, *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_without_results_are_refused(call, map_store):
+    np.save("map.npy", np.zeros((4, 4, 8), np.uint8))
+    code, _, err = call("export", "map.npy", "x.ome.tif")
+    assert code == 2
+    assert "map.npy is no store" in err
+    assert "sigma-scale run" in err
+    code, _, err = call("export", "nothing.zarr", "x.ome.tif")
+    assert code == 2
+    assert "nothing.zarr" in err
+    code, _, err = call("export", map_store, "x.ome.tif")
+    assert code == 2
+    assert "There are: none" in err
+
+
+def test_a_map_without_a_pixel_size_is_said_to_have_none(call, home):
+    path = home / "unscaled.zarr"
+    store.write_map(
+        SpectrumImage.from_array(np.ones((4, 5, 8), np.uint8), EnergyAxis(8, 1.0)), path
+    )
+    labels = xr.DataArray(np.zeros((4, 5), np.int32), dims=("y", "x"))
+    store.write_result(path, "phases", xr.Dataset({"labels": labels}))
+    for target in ("p.ome.tif", "p.ome.zarr"):
+        code, _, err = call("export", path, target)
+        assert code == 0
+        assert err == (f"Note: labels has no pixel size in micrometres, so {target} names none.\n")
