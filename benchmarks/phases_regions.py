@@ -1,0 +1,158 @@
+"""
+Regions of phases: speed beside scikit-image, and memory of large label maps.
+
+The map is made of grains, each the pixels closest to one of many seeds of random phase, and a few
+per cent of stray pixels. scikit-image labels and measures a part of it (`label` and
+`regionprops_table`), with the same columns. The memory is the peak of a process that opens the
+labels as a memory-mapped file, measures all regions, and writes their numbers to a file (streamed),
+or keeps them in memory, with everything that it imports.
+
+    python -m benchmarks.phases_regions
+    python -m benchmarks.phases_regions --quick
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.common import Result, median_ratio, peak_memory, report_memory, rounds, seconds
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+STRAY = 0.01  # share of pixels
+PHASES = 6
+PROPERTIES = (
+    "area", "equivalent_diameter_area", "axis_major_length", "axis_minor_length", "orientation",
+    "perimeter", "centroid", "bbox",
+)  # fmt: skip
+
+
+def write_grains(path: Path, side: int, *, pixels_per_grain: int, seed: int = 0) -> None:
+    """Write a label map of grains as a NumPy file, a part at a time."""
+    from scipy.spatial import cKDTree
+
+    rng = np.random.default_rng(seed)
+    tile = min(side, 1000)
+    # One tile of grains, and other phases for them in each tile: seeds for all would take minutes.
+    seeds = rng.uniform(0, tile, (max(tile**2 // pixels_per_grain, 4), 2))
+    grid = np.stack(np.meshgrid(np.arange(tile), np.arange(tile), indexing="ij"), axis=-1)
+    grain = cKDTree(seeds).query(grid.reshape(-1, 2))[1].reshape(tile, tile)
+    labels = np.lib.format.open_memmap(path, mode="w+", dtype=np.int32, shape=(side, side))
+    for top in range(0, side, tile):
+        for left in range(0, side, tile):
+            part = rng.integers(0, PHASES, len(seeds), dtype=np.int32)[grain]
+            stray = rng.random(part.shape) < STRAY
+            part[stray] = rng.integers(-1, PHASES, int(stray.sum()))
+            place = labels[top : top + tile, left : left + tile]
+            place[:] = part[: place.shape[0], : place.shape[1]]
+    labels.flush()
+
+
+def theirs(labels: NDArray[np.int32]) -> int:
+    """Label and measure with scikit-image; give the number of regions."""
+    from skimage.measure import label, regionprops_table
+
+    table = regionprops_table(
+        label(labels, background=-1, connectivity=2), properties=("label", *PROPERTIES)
+    )
+    return len(table["label"])
+
+
+def ours(labels: NDArray[np.int32]) -> int:
+    """Label and measure with sigma_scale."""
+    from sigma_scale.phases.regions_statistics import region_statistics
+
+    return len(region_statistics(labels))
+
+
+def report_regions(path: str, kind: str) -> None:
+    """Measure the regions of a stored map in this process; report seconds and peak memory."""
+    import dask.array as da
+
+    from sigma_scale.phases.contacts import phase_contacts
+    from sigma_scale.phases.proportions import proportions
+    from sigma_scale.phases.regions import region_labels
+    from sigma_scale.phases.regions_statistics import region_statistics
+
+    labels = np.load(path, mmap_mode="r")
+    start = np.array(labels[:64, :64])
+    for first in (proportions, phase_contacts, region_labels, region_statistics):
+        first(start)  # so that nothing is compiled while the clock runs
+    details: dict[str, float] = {}
+    if kind == "statistics":
+        tables: list[object] = []
+        details["statistics"] = seconds(lambda: tables.append(region_statistics(labels)))
+        details["regions"] = len(tables[0])  # type: ignore[arg-type]
+        details["proportions"] = seconds(lambda: proportions(labels))
+        details["contacts"] = seconds(lambda: phase_contacts(labels))
+    elif kind == "in memory":
+        details["labelling"] = seconds(lambda: region_labels(labels))
+    else:
+        lazy = region_labels(da.from_array(labels, chunks=(512, -1)))
+        shape, dtype = lazy.shape, lazy.dtype
+        out = np.lib.format.open_memmap(f"{path}.regions.npy", "w+", dtype, shape)
+        details["labelling"] = seconds(lambda: da.store(lazy.data, out))
+    report_memory(**details)
+
+
+def run(*, side: int, peer_side: int, pixels_per_grain: int, repeats: int) -> Result:
+    """Compare with scikit-image on a part, and measure the whole."""
+    result = Result(
+        "regions of phases",
+        {"side": side, "scikit-image's side": peer_side, "pixels per grain": pixels_per_grain},
+    )
+    figures = result.figures
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "labels.npy"
+        write_grains(path, side, pixels_per_grain=pixels_per_grain)
+        part = np.array(np.load(path, mmap_mode="r")[:peer_side, :peer_side])
+        if ours(part) != theirs(part):
+            raise RuntimeError("The regions are not those of scikit-image.")
+        times = rounds({"ours": lambda: ours(part), "theirs": lambda: theirs(part)}, repeats)
+        figures["times scikit-image"] = median_ratio(times["theirs"], times["ours"])
+        pixels = side**2
+        for kind in ("statistics", "in memory", "streamed"):
+            report = peak_memory("benchmarks.phases_regions", "--measure", str(path), kind)
+            figures[f"{kind}: peak memory of the process, GB"] = report.pop("peak") / 1e9
+            figures["regions"] = report.pop("regions", figures.get("regions", 0))
+            for name, value in report.items():
+                figures[f"{kind}: {name}, million pixels/s"] = pixels / value / 1e6
+    return result
+
+
+def main(arguments: list[str] | None = None) -> Result | None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--side", type=int, default=10_000, help="of the map, in pixels")
+    parser.add_argument("--peer-side", type=int, default=1000, help="of scikit-image's part")
+    parser.add_argument("--pixels-per-grain", type=int, default=400)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="a toy, to see that it runs")
+    parser.add_argument("--out", type=Path, help="file for the figures as JSON")
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
+    chosen = parser.parse_args(arguments)
+    if chosen.measure:
+        report_regions(*chosen.measure)
+        return None
+    if chosen.quick:
+        chosen.side, chosen.peer_side, chosen.repeats = 300, 100, 1
+    result = run(
+        side=chosen.side,
+        peer_side=chosen.peer_side,
+        pixels_per_grain=chosen.pixels_per_grain,
+        repeats=chosen.repeats,
+    )
+    result.print()
+    if chosen.out:
+        result.write(chosen.out)
+    return result
+
+
+if __name__ == "__main__":
+    main()
