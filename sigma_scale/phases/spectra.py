@@ -1,44 +1,53 @@
-"""Summed and mean spectra per phase, from one pass over the counts."""
+"""Summed and mean spectra per phase with their errors, from one pass over the counts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sigma_scale import compute
-from sigma_scale.errors import EmptyMapError, ParameterError, ShapeMismatchError
-from sigma_scale.spectra.events import past_end_error
-from sigma_scale.spectra.passes import blocks_of_region, plan_regions
-from sigma_scale.spectra.window_sums import window_sums
+from sigma_scale.errors import (
+    EmptyMapError,
+    ParameterError,
+    ShapeMismatchError,
+    SigmaScaleWarning,
+)
+from sigma_scale.phases.spectra_pass import LabelSums, join_sums, region_label_sums
+from sigma_scale.spectra.passes import plan_regions
 
 if TYPE_CHECKING:
-    import dask.array as da
+    from collections.abc import Callable, Sequence
+
     import xarray as xr
     from numpy.typing import NDArray
 
-    from sigma_scale.spectra import BlockSource, Processing, SpectrumImage
+    from sigma_scale.spectra import SpectrumImage
+    from sigma_scale.spectra.regions import RegionPlan
 
 __all__ = ["phase_spectra"]
 
 _FAN_IN = 8
 """Partial sums that are added by one task."""
 
-
-class LabelSums(NamedTuple):
-    """Sums per label of a part of a map."""
-
-    counts: NDArray[Any]
-    """Counts per channel as measured, shape (labels, channels)."""
-    processed: NDArray[np.float64]
-    """Processed spectra, shape (labels, channels)."""
+_DIMS = ("phase", "energy")
+_COUNTS, _SHARE = {"units": "counts"}, {"units": "share"}
 
 
 def phase_spectra(
-    image: SpectrumImage, labels: xr.DataArray, *, total: xr.DataArray | None = None
+    image: SpectrumImage,
+    labels: xr.DataArray,
+    *,
+    total: xr.DataArray | None = None,
+    probability: xr.DataArray | None = None,
+    threshold: float | None = None,
+    phases: Sequence[int] | None = None,
+    noise: bool = False,
 ) -> xr.Dataset:
     """
-    Sum and average the spectra of each phase.
+    Sum and average the spectra of each phase, raw and normalised, with counting errors.
 
     Parameters
     ----------
@@ -48,193 +57,184 @@ def phase_spectra(
         Phase of each (binned) pixel; negative ones belong to none. Lazy or not.
     total : xarray.DataArray, shape (y, x), optional
         What each spectrum is divided by, as :func:`~sigma_scale.features.feature_pass` gives it;
-        saves a pass over the counts where the image is normalised.
+        saves a third of the time. None: it is summed in the same pass.
+    probability : xarray.DataArray, shape (y, x), optional
+        How likely each pixel belongs to its phase, 0 to 1. Without a threshold, each spectrum
+        counts with it as its weight.
+    threshold : float, optional
+        Take only pixels whose probability is higher than this, all with weight 1.
+    phases : sequence of int, optional
+        Phases of the result, in this order. None: the labels that occur, ascending.
+    noise : bool, default: False
+        Give the spectra of pixels without a phase as well, as phase -1.
 
     Returns
     -------
     xarray.Dataset
-        Over ``phase``, the labels that occur, ascending. ``counts`` (phase, energy), uint64:
-        counts as measured, summed over the phase's pixels, without the processing. ``mean``
-        (phase, energy), float64: mean of the processed spectra. ``n_pixels`` (phase), int64.
+        Over ``phase`` and ``energy`` (keV), float64 unless said otherwise:
+
+        ``counts``: sum of the counts as measured, without the processing; uint64, or float64
+        where they are weighted or no integers. ``mean_counts``: its mean per (binned) pixel.
+        ``normalised``: sum of the spectra that are each divided by their total, without the
+        channels that were removed; ``mean_normalised``: its mean. ``mean``: mean of the
+        processed spectra, so of the normalised ones where the image is normalised. Each has its
+        standard error in ``counts_error``, ``mean_counts_error`` and so on.
+
+        Over ``phase``: ``n_pixels``, int64: (binned) pixels that were taken. ``total_counts``: sum
+        of ``counts``. ``weight``: sum of the weights, where a probability weights the spectra.
 
     Raises
     ------
     ShapeMismatchError
-        If the labels are not of the image's shape.
+        If labels, totals or probabilities are not of the image's shape.
     ParameterError
-        If they are not integers.
+        If labels are not integers, a probability lies outside 0 to 1, or there is a threshold
+        without probabilities.
     EmptyMapError
         If no pixel has a label.
-    """
-    import xarray as xr
+    MemoryLimitError
+        If there are so many labels that their spectra don't fit.
 
-    if labels.shape != image.shape[:2]:
-        raise ShapeMismatchError(
-            f"The labels have the shape {labels.shape}, the image {image.shape[:2]}."
-        )
+    Warns
+    -----
+    SigmaScaleWarning
+        If a phase has no pixels: its sums are zero and its means NaN.
+
+    Notes
+    -----
+    Counts n are Poisson variables, of which a single measured value estimates the variance. So a
+    sum over pixels i with factors ``c_i`` has the variance ``sum c_i^2 n_i`` [1]_, with ``c = w``
+    for sums of counts and ``c = w / T`` for normalised spectra; w is the pixel's weight, 1 without
+    a probability, and T its total. Means are sums over ``sum w``, and so are their errors.
+
+    T and w are taken as known. A channel is part of T, though, and given T its counts are binomial:
+    where it holds the share s of all counts its true error is smaller by ``sqrt(1 - s)``. A channel
+    without a single count gets the error 0, which says little. Counts that came as floats have
+    these errors only if they are true counts; they are NaN where a variance would be negative.
+
+    References
+    ----------
+    .. [1] G. Bohm, G. Zech: Statistics of weighted Poisson events and its applications. Nuclear
+       Instruments and Methods in Physics Research A 748 (2014) 1-6.
+    """
     if labels.dtype.kind not in "iu":
         raise ParameterError(f"Labels must be integers, not {labels.dtype}.")
-    phases, numbered, n_pixels = _number(labels)
-    sums = _sums(image, numbered, len(phases), total)
-    mean = sums.processed / n_pixels[:, None]
-    coordinates = {"phase": phases, "energy": image.coordinates()["energy"]}
-    dims = ("phase", "energy")
-    units = "share" if image.processing.normalised else "counts"
-    return xr.Dataset(
-        {
-            "counts": (dims, sums.counts, {"units": "counts"}),
-            "mean": (dims, mean, {"units": units}),
-            "n_pixels": (("phase",), n_pixels),
-        },
-        coords=coordinates,
-        attrs={"recipe": {"function": "phase_spectra", **image.processing.recipe()}},
+    if threshold is not None and probability is None:
+        raise ParameterError("A threshold needs probabilities. Give `probability` as well.")
+    if threshold is not None and not 0 <= threshold < 1:
+        raise ParameterError(f"threshold is a probability from 0 to below 1, not {threshold}.")
+    for name, given in (("labels", labels), ("totals", total), ("probabilities", probability)):
+        if given is not None and given.shape != image.shape[:2]:
+            raise ShapeMismatchError(
+                f"The {name} have the shape {given.shape}, the image {image.shape[:2]}."
+            )
+    sums = _sums(image, (labels, total, probability), threshold=threshold, noise=noise)
+    if sums.labels.size == 0:
+        raise EmptyMapError("No pixel belongs to a phase: all labels are negative.")
+    wanted = sums.labels if phases is None else np.asarray(phases, np.int64)
+    weighted = probability is not None and threshold is None
+    result = _dataset(image, _of_phases(sums, wanted), weighted=weighted)
+    return result.assign_attrs(
+        recipe={
+            "function": "phase_spectra",
+            "weighted_by_probability": weighted,
+            "threshold": threshold,
+            **image.processing.recipe(),
+        }
     )
 
 
-def _number(
-    labels: xr.DataArray,
-) -> tuple[NDArray[np.int64], xr.DataArray, NDArray[np.int64]]:
-    """Labels that occur, a map of their numbers from 0 upward, and the pixels of each."""
-    values = np.asarray(labels.data)
-    phases, counts = np.unique(values[values >= 0], return_counts=True)
-    if phases.size == 0:
-        raise EmptyMapError("No pixel belongs to a phase: all labels are negative.")
-    numbers = np.searchsorted(phases, values).astype(np.int32)
-    numbers[values < 0] = -1
-    return phases.astype(np.int64), labels.copy(data=numbers), counts.astype(np.int64)
-
-
 def _sums(
-    image: SpectrumImage, labels: xr.DataArray, n_labels: int, total: xr.DataArray | None
+    image: SpectrumImage,
+    maps: tuple[xr.DataArray | None, ...],
+    *,
+    threshold: float | None,
+    noise: bool,
 ) -> LabelSums:
-    import dask.array as da
     from dask.delayed import delayed
 
     steps, source = image.processing, image.source
     plan = plan_regions(source, steps.bin_factors)
-    label_blocks = da.from_array(labels.data, chunks=plan.binned_chunks).to_delayed()
-    total_blocks = _totals(image, total).rechunk(plan.binned_chunks).to_delayed()
-    task = delayed(region_label_sums, pure=True)
+    parts_of = [_cutter(None if given is None else given.data, plan) for given in maps]
+    # Not named after their arguments: to hash the maps would take as long as to sum the counts.
+    # What all share is bound before, as Dask would look into it anew for each region.
+    sum_region = partial(region_label_sums, source, steps=steps, threshold=threshold, noise=noise)
+    task = delayed(sum_region, pure=False)
     parts = [
-        task(
-            source,
-            plan.limits(i, j),
-            label_blocks[i, j],
-            total_blocks[i, j],
-            steps=steps,
-            n_labels=n_labels,
-        )
+        task(plan.limits(i, j), *(part(i, j) for part in parts_of))
         for i, j in np.ndindex(plan.shape)
     ]
-    add = delayed(_add, pure=True)
+    join = delayed(join_sums, pure=False)
+    # In a fixed order, so that the result doesn't depend on which part is ready first.
     while len(parts) > 1:
-        parts = [add(parts[k : k + _FAN_IN]) for k in range(0, len(parts), _FAN_IN)]
+        starts = range(0, len(parts), _FAN_IN)
+        parts = [join(parts[k : k + _FAN_IN], source.shape[2]) for k in starts]
     (sums,) = compute.run(parts[0], description="Summing phase spectra")
     result: LabelSums = sums
     return result
 
 
-def _totals(image: SpectrumImage, total: xr.DataArray | None) -> da.Array:
-    """Divisor of each pixel's spectrum; ones where nothing is divided."""
+def _cutter(data: Any, plan: RegionPlan) -> Callable[[int, int], Any]:
+    """Give the part of a map that a region needs; lazy where the map is."""
+    if data is None:
+        return lambda _i, _j: None
+    if isinstance(data, np.ndarray):
+        return lambda i, j: data[plan.bins(i, j)]
     import dask.array as da
 
-    steps = image.processing
-    if steps.total_from is None:
-        divisors: da.Array = da.ones(image.shape[:2], dtype=np.float64, chunks=512)
-    elif total is None:
-        window = range(steps.total_from, image.shape[2])
-        divisors = window_sums(image.source, [window], steps.bin_factors)[0][:, :, 0]
-    elif total.shape == image.shape[:2]:
-        divisors = da.asarray(total.data)
-    else:
-        raise ShapeMismatchError(
-            f"The totals have the shape {total.shape}, the image {image.shape[:2]}."
-        )
-    return divisors
+    blocks = da.asarray(data).rechunk(plan.binned_chunks).to_delayed()
+    return lambda i, j: blocks[i, j]
 
 
-def _add(parts: list[LabelSums]) -> LabelSums:
-    return LabelSums(
-        sum(part.counts for part in parts),  # type: ignore[arg-type]
-        sum(part.processed for part in parts),  # type: ignore[arg-type]
+def _of_phases(sums: LabelSums, wanted: NDArray[np.int64]) -> LabelSums:
+    """Sums of the phases that are wanted; zeros, and a warning, for those without pixels."""
+    places = np.searchsorted(sums.labels, wanted).clip(max=sums.labels.size - 1)
+    there = (sums.labels[places] == wanted) & (sums.n_pixels[places] > 0)
+    chosen = LabelSums(
+        wanted,
+        np.where(there, sums.n_pixels[places], 0),
+        np.where(there, sums.weight[places], 0.0),
+        np.where(there[:, None, None], sums.sums[places], 0.0),
     )
-
-
-def region_label_sums(
-    source: BlockSource,
-    limits: tuple[int, int, int, int],
-    labels: NDArray[np.int32],
-    total: NDArray[Any],
-    *,
-    steps: Processing,
-    n_labels: int,
-) -> LabelSums:
-    """
-    Sum the spectra of a region per label.
-
-    Parameters
-    ----------
-    source : BlockSource
-        The map's counts.
-    limits : tuple of int
-        First and last-plus-one row and column of the region in pixels.
-    labels : array, shape (bins in y, bins in x), int32
-        Numbers of the labels from 0 upward, or -1.
-    total : array, shape (bins in y, bins in x)
-        Divisor of each spectrum.
-    steps : Processing
-        Binning, and channels to zero.
-    n_labels : int
-        Number of labels.
-
-    Raises
-    ------
-    CorruptChunkError
-        If a block is damaged.
-    """
-    from sigma_scale.spectra.kernels import label_sums
-
-    n_channels = source.shape[2]
-    counts_dtype = np.float64 if source.dtype.kind == "f" else np.uint64
-    counts = np.zeros((n_labels, n_channels + 1), dtype=counts_dtype)
-    processed = np.zeros((n_labels, n_channels + 1))
-    weights = np.divide(1.0, total, out=np.zeros(total.shape), where=total > 0)
-    pixel_labels = _per_pixel(labels, limits, steps.bin_factors, outside=-1)
-    pixel_weights = _per_pixel(weights, limits, steps.bin_factors, outside=0.0)
-    for block, (y, x), (row0, row1, column0, column1) in blocks_of_region(source, limits):
-        inside = (slice(row0, row1), slice(column0, column1))
-        rows = slice(y + row0 - limits[0], y + row1 - limits[0])
-        columns = slice(x + column0 - limits[2], x + column1 - limits[2])
-        block_labels = np.full(block.shape[:2], -1, dtype=np.int32)
-        block_weights = np.zeros(block.shape[:2])
-        block_labels[inside] = pixel_labels[rows, columns]
-        block_weights[inside] = pixel_weights[rows, columns]
-        label_sums(
-            block.per_pixel,
-            block.gap_low,
-            block.gap_high,
-            block.counts,
-            block.shape[1],
-            block_labels,
-            block_weights,
-            counts,
-            processed,
+    empty = wanted[chosen.weight == 0]
+    if empty.size:
+        names = ", ".join(map(str, empty.tolist()))
+        warnings.warn(
+            f"Phase {names} has no pixels that count: sums are zero, means NaN.",
+            SigmaScaleWarning,
+            stacklevel=3,
         )
-        if counts[:, n_channels].any():
-            raise past_end_error(block.shape)
-    processed[:, : steps.zeroed_below] = 0
-    return LabelSums(counts[:, :n_channels], processed[:, :n_channels])
+    return chosen
 
 
-def _per_pixel(
-    binned: NDArray[Any],
-    limits: tuple[int, int, int, int],
-    factors: tuple[int, int],
-    *,
-    outside: float,
-) -> NDArray[Any]:
-    """Values of bins at each of their pixels; pixels of incomplete bins get ``outside``."""
-    shape = (limits[1] - limits[0], limits[3] - limits[2])
-    spread = np.repeat(np.repeat(binned, factors[0], axis=0), factors[1], axis=1)
-    missing = [(0, shape[axis] - spread.shape[axis]) for axis in (0, 1)]
-    return np.pad(spread, missing, constant_values=outside)
+def _dataset(image: SpectrumImage, sums: LabelSums, *, weighted: bool) -> xr.Dataset:
+    import xarray as xr
+
+    steps = image.processing
+    weight = np.where(sums.weight > 0, sums.weight, np.nan)[:, None]
+    kept = np.arange(image.shape[2]) >= steps.zeroed_below
+    with np.errstate(invalid="ignore"):
+        errors = np.sqrt(sums.sums[:, :, 1::2])
+    counts, counts_error = sums.sums[:, :, 0], errors[:, :, 0]
+    shares, shares_error = sums.sums[:, :, 2] * kept, errors[:, :, 1] * kept
+    whole = image.source.dtype.kind != "f" and not weighted
+    processed = (shares, shares_error) if steps.normalised else (counts * kept, counts_error * kept)
+    units = _SHARE if steps.normalised else _COUNTS
+    return xr.Dataset(
+        {
+            "counts": (_DIMS, counts.astype(np.uint64) if whole else counts.copy(), _COUNTS),
+            "counts_error": (_DIMS, counts_error, _COUNTS),
+            "mean_counts": (_DIMS, counts / weight, _COUNTS),
+            "mean_counts_error": (_DIMS, counts_error / weight, _COUNTS),
+            "normalised": (_DIMS, shares, _SHARE),
+            "normalised_error": (_DIMS, shares_error, _SHARE),
+            "mean_normalised": (_DIMS, shares / weight, _SHARE),
+            "mean_normalised_error": (_DIMS, shares_error / weight, _SHARE),
+            "mean": (_DIMS, processed[0] / weight, units),
+            "mean_error": (_DIMS, processed[1] / weight, units),
+            "n_pixels": (("phase",), sums.n_pixels),
+            "total_counts": (("phase",), counts.sum(axis=1), _COUNTS),
+            **({"weight": (("phase",), sums.weight)} if weighted else {}),
+        },
+        coords={"phase": sums.labels, "energy": image.coordinates()["energy"]},
+    )

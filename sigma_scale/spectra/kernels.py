@@ -27,7 +27,6 @@ __all__ = [
     "find_events",
     "gaps_from_channels",
     "join_groups",
-    "label_sums",
     "sum_block",
     "total_events",
 ]
@@ -247,52 +246,3 @@ def join_groups(
                 for m in range(first + _U(1), end):
                     total += groups[members[m]]
                 windows[window] = total
-
-
-@njit(nogil=True, cache=True)
-def label_sums(
-    per_pixel: UIntArray,
-    gap_low: NDArray[np.uint8],
-    gap_high: NDArray[np.uint8],
-    counts: NDArray[Any],
-    n_columns: int,
-    labels: NDArray[np.int32],
-    weights: NDArray[np.float64],
-    sums: NDArray[Any],
-    weighted: NDArray[np.float64],
-) -> None:
-    """
-    Add a block's spectra to those of their labels, as counts and weighted.
-
-    Parameters
-    ----------
-    per_pixel, gap_low, gap_high, counts : array
-        The block's streams.
-    n_columns : int
-        Pixels per row of the block.
-    labels : array, shape (rows, columns), int32
-        Row of ``sums`` for each pixel; negative ones are left out.
-    weights : array, shape (rows, columns), float64
-        Weight of each pixel in ``weighted``.
-    sums : array, shape (labels, n_channels + 1)
-        Summed spectra to add to; the last column is the slot for channels past the end.
-    weighted : array, shape (labels, n_channels + 1), float64
-        Weighted sums to add to.
-    """
-    past_end = _U(sums.shape[1] - 1)
-    k = _U(0)
-    p = _U(0)
-    for y in range(per_pixel.shape[0] // n_columns):
-        for x in range(n_columns):
-            end = k + _U(per_pixel[p])
-            p += _U(1)
-            label = labels[y, x]
-            if label >= 0:
-                weight = weights[y, x]
-                channel = _U(0)
-                for j in range(k, end):
-                    channel += _U(gap_low[j]) | (_U(gap_high[j]) << _U(8))
-                    c = min(channel, past_end)
-                    sums[label, c] += counts[j]
-                    weighted[label, c] += weight * counts[j]
-            k = end

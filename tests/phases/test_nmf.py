@@ -1,10 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from sklearn.decomposition import NMF
 
-from sigma_scale.errors import EmptyMapError, ParameterError
-from sigma_scale.phases import unmix
+from sigma_scale.errors import EmptyMapError, ParameterError, ShapeMismatchError
+from sigma_scale.phases.nmf import unmix
 
 ENERGY = np.linspace(0, 10, 200)
 ENDS = np.stack([np.exp(-0.5 * ((ENERGY - centre) / 0.3) ** 2) for centre in (2, 5, 8)])
@@ -57,6 +58,89 @@ def test_a_phase_without_counts_has_no_weights() -> None:
     weights, _ = unmix(spectra, 2, random_state=0)
     assert (weights.loc["cluster_1"] < 1e-6).all()
     assert np.isfinite(weights).all(axis=None)
+
+
+def test_kullback_leibler_is_scikit_learns_of_the_counts() -> None:
+    counts = np.random.default_rng(0).poisson(50 * mixed() + 2)
+    spectra = mixed().copy(data=counts)
+    model = NMF(
+        3, solver="mu", beta_loss="kullback-leibler", random_state=0, init="random", max_iter=2000
+    )
+    expected = model.fit_transform(counts.astype(float))
+    weights, components = unmix(
+        spectra,
+        3,
+        normalised=False,
+        random_state=0,
+        loss="kullback-leibler",
+        method_args={"init": "random"},
+    )
+    np.testing.assert_allclose(weights, expected)
+    np.testing.assert_allclose(components, model.components_.T)
+
+
+def divergence(values: np.ndarray, model: np.ndarray) -> float:
+    """Kullback-Leibler divergence of counts, term by term."""
+    logs = values * np.log(np.where(values > 0, values / np.maximum(model, 1e-300), 1.0))
+    return float((logs - values + model).sum())
+
+
+def test_kullback_leibler_is_more_likely_for_counts() -> None:
+    counts = np.random.default_rng(1).poisson(3 * mixed() + 0.2).astype(float)
+    found = {}
+    for loss in ("frobenius", "kullback-leibler"):
+        weights, components = unmix(
+            mixed().copy(data=counts), 3, normalised=False, random_state=0, loss=loss
+        )
+        found[loss] = divergence(counts, weights.to_numpy() @ components.to_numpy().T)
+    assert found["kullback-leibler"] < found["frobenius"]
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kullback-leibler"])
+def test_an_initial_guess_sets_order_and_is_kept_where_it_is_right(loss: str) -> None:
+    guess = ENDS[[2, 0, 1]]
+    given = [
+        xr.DataArray(7 * guess, dims=("endmember", "energy")),
+        pd.DataFrame(guess.T, index=ENERGY),
+        [2, 0, 1],
+    ]
+    for initial in given:
+        weights, components = unmix(mixed(), 3, initial=initial, loss=loss)
+        peaks = ENERGY[components.to_numpy().argmax(axis=0)]
+        np.testing.assert_allclose(peaks, [8, 2, 5], atol=0.1)
+        rebuilt = weights.to_numpy() @ components.to_numpy().T
+        np.testing.assert_allclose(rebuilt, mixed() / mixed().max("energy"), atol=1e-3)
+        np.testing.assert_allclose(weights.loc["cluster_0"] > 0.01, [False, True, False])
+
+
+def test_zeros_of_an_initial_guess_can_grow() -> None:
+    guess = np.where(ENDS > 0.5, ENDS, 0)
+    initial = xr.DataArray(guess, dims=("endmember", "energy"))
+    for loss in ("frobenius", "kullback-leibler"):
+        weights, components = unmix(mixed(), 3, initial=initial, loss=loss)
+        rebuilt = weights.to_numpy() @ components.to_numpy().T
+        np.testing.assert_allclose(rebuilt, mixed() / mixed().max("energy"), atol=0.02)
+
+
+def test_a_bad_initial_guess_is_named() -> None:
+    with pytest.raises(ShapeMismatchError, match=r"\(2, 200\) .* wanted"):
+        unmix(mixed(), 3, initial=[0, 1])
+    with pytest.raises(ShapeMismatchError, match="components, channels"):
+        unmix(mixed(), 3, initial=xr.DataArray(ENDS[:, 1:], dims=("endmember", "energy")))
+    with pytest.raises(ParameterError, match="no phase 9 to begin with"):
+        unmix(mixed(), 2, initial=[0, 9])
+    for bad in (-ENDS, np.nan * ENDS, 0 * ENDS):
+        with pytest.raises(ParameterError, match="initial guess has"):
+            unmix(mixed(), 3, initial=xr.DataArray(bad, dims=("endmember", "energy")))
+    with pytest.raises(ParameterError, match="Choose one"):
+        unmix(mixed(), 2, initial=[0, 1], method_args={"init": "random"})
+
+
+def test_a_loss_and_what_contradicts_it_are_refused() -> None:
+    with pytest.raises(ParameterError, match="no loss 'l1'"):
+        unmix(mixed(), 2, loss="l1")
+    with pytest.raises(ParameterError, match="needs solver='mu'"):
+        unmix(mixed(), 2, loss="kullback-leibler", method_args={"solver": "cd"})
 
 
 def test_bad_input_is_named() -> None:
