@@ -2,6 +2,7 @@
 
 from sigma_scale.features.lines import feature_pass, line_channels, line_intensity
 from sigma_scale.features.navigation import append_navigation
+from sigma_scale.features.net_lines import net_line_intensity
 from sigma_scale.features.normalisation import (
     NORMALISATIONS,
     neighbour_averaging,
@@ -17,6 +18,7 @@ __all__ = [
     "line_channels",
     "line_intensity",
     "neighbour_averaging",
+    "net_line_intensity",
     "normalise_features",
     "softmax",
     "zscore",

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sigma_scale.spectra import SpectrumImage
+    from sigma_scale.spectra.axis import EnergyAxis
 
-__all__ = ["feature_pass", "line_channels", "line_intensity"]
+__all__ = ["channels_of_lines", "feature_pass", "line_channels", "line_intensity"]
 
 
 def line_channels(
@@ -51,25 +52,68 @@ def line_channels(
     ParameterError
         If there are no lines, or one is listed twice.
     """
+    return channels_of_lines(
+        lines,
+        image.energy,
+        resolution_mn_ka_ev=image.metadata.resolution_mn_ka_ev,
+        window_width=window_width,
+        first_channel=image.processing.zeroed_below,
+    )
+
+
+def channels_of_lines(
+    lines: Sequence[str],
+    axis: EnergyAxis,
+    *,
+    resolution_mn_ka_ev: float,
+    window_width: float = 2.0,
+    first_channel: int = 0,
+) -> list[range]:
+    """
+    Channels of the energy window around each X-ray line on an energy axis.
+
+    Parameters
+    ----------
+    lines : sequence of str
+        X-ray lines such as ``"Fe_Ka"``.
+    axis : EnergyAxis
+        Energies of the channels.
+    resolution_mn_ka_ev : float
+        FWHM of the Mn Ka peak in eV.
+    window_width : float, default: 2.0
+        Full width of each window in units of the line's FWHM.
+    first_channel : int, default: 0
+        Channels below it were removed.
+
+    Returns
+    -------
+    list of range
+        One per line, in their order.
+
+    Raises
+    ------
+    UnknownLineError, EnergyRangeError, ParameterError
+        See :func:`line_channels`.
+    """
     if isinstance(lines, str):
         raise ParameterError(f"Lines must be a list of names, such as [{lines!r}].")
     if len(lines) == 0:
         raise ParameterError("There are no X-ray lines. Name some, such as ['O_Ka', 'Si_Ka'].")
     twice = sorted({line for line in lines if list(lines).count(line) > 1})
     if twice:
-        raise ParameterError(f"Each X-ray line can be listed once; twice: {', '.join(twice)}.")
-    resolution = image.metadata.resolution_mn_ka_ev
-    first = image.processing.zeroed_below
+        raise ParameterError(f"Each X-ray line can be listed only once; twice: {', '.join(twice)}.")
     windows = []
     for line in lines:
-        low, high = xray.window_kev(line, resolution_mn_ka_ev=resolution, window_width=window_width)
-        channels = image.energy.window_channels(low, high, name=line)
-        if channels.stop <= first:
+        low, high = xray.window_kev(
+            line, resolution_mn_ka_ev=resolution_mn_ka_ev, window_width=window_width
+        )
+        channels = axis.window_channels(low, high, name=line)
+        if channels.stop <= first_channel:
             raise EnergyRangeError(
                 f"The window of {line} ({low:.3f} to {high:.3f} keV) lies below the energies that "
                 "were kept. Leave the line out, or remove less of the first peak."
             )
-        windows.append(range(max(channels.start, first), channels.stop))
+        windows.append(range(max(channels.start, first_channel), channels.stop))
     return windows
 
 

@@ -9,22 +9,18 @@ counts is no concentration.
 
 from __future__ import annotations
 
-from itertools import pairwise
+import logging
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from sigma_scale.errors import EnergyRangeError, ParameterError
-from sigma_scale.spectra.axis import EnergyAxis
-from sigma_scale.xray import (
-    DEFAULT_RESOLUTION_MN_KA_EV,
-    fwhm_kev,
-    line,
-    line_energy,
-    suggest_lines,
-    window_kev,
-)
+from sigma_scale.errors import ParameterError, SigmaScaleWarning
+from sigma_scale.features.net_lines import background_windows
+from sigma_scale.phases.net_lines import net_lines, resolution_of
+from sigma_scale.xray import atomic_number, fwhm_kev, line, lines_near, suggest_lines
+from sigma_scale.xray.families import candidate_elements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,50 +28,23 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-__all__ = ["background_windows", "element_summary", "guess_elements"]
+__all__ = ["background_windows", "element_evidence", "element_summary", "guess_elements"]
 
-
-def background_windows(
-    lines: Sequence[str], *, resolution_mn_ka_ev: float = DEFAULT_RESOLUTION_MN_KA_EV
-) -> NDArray[np.float64]:
-    """
-    Calculate two windows beside each X-ray line that hold background only.
-
-    Parameters
-    ----------
-    lines : sequence of str
-        X-ray lines such as ``"Fe_Ka"``.
-    resolution_mn_ka_ev : float, default: 130.0
-        FWHM of the Mn Ka peak in eV.
-
-    Returns
-    -------
-    numpy.ndarray, shape (line, 4), float64
-        Limits in keV of the left and of the right window.
-
-    Raises
-    ------
-    UnknownLineError
-        If a line is not in the table.
-
-    Notes
-    -----
-    As eXSpy's ``estimate_background_windows``: one FWHM wide, two FWHM away from the line. Where
-    the windows of neighbouring lines overlap, both lines take the left window of the lower and
-    the right window of the upper one.
-    """
-    windows = np.empty((len(lines), 4))
-    for row, name in enumerate(lines):
-        energy = line_energy(name)
-        width = fwhm_kev(energy, resolution_mn_ka_ev=resolution_mn_ka_ev)
-        windows[row] = energy + width * np.array([-3.0, -2.0, 2.0, 3.0])
-    order = np.argsort(windows[:, 0])
-    for lower, upper in pairwise(order):
-        if windows[lower, 2] > windows[upper, 0]:
-            merged = np.concatenate([windows[lower, :2], windows[upper, 2:]])
-            windows[lower] = merged
-            windows[upper] = merged
-    return windows
+_logger = logging.getLogger(__name__)
+_LEAST_WEIGHT = 0.1  # of a line in its family, to be named as an overlap
+_EVIDENCE = (
+    "element",
+    "energy_kev",
+    "net",
+    "error",
+    "signal_to_noise",
+    "detection_limit",
+    "share",
+    "fitted",
+    "fitted_error",
+    "overlaps",
+    "decision",
+)
 
 
 def guess_elements(
@@ -122,39 +91,118 @@ def guess_elements(
     net = G - B n / m and sigma**2 = G + B (n / m)**2 after Poisson's law. A side window beyond
     the end of the energy axis is left out.
     """
-    counts = _checked_counts(spectrum)
-    if len(set(lines)) < len(lines):
-        raise ParameterError(f"Each X-ray line can be given only once, got {', '.join(lines)}.")
-    axis = _energy_axis(spectrum)
-    resolution_mn_ka_ev = _resolution(spectrum, resolution_mn_ka_ev)
-    sides = background_windows(lines, resolution_mn_ka_ev=resolution_mn_ka_ev)
-    rows = []
-    for name, limits in zip(lines, sides, strict=True):
-        low, high = window_kev(
-            name, resolution_mn_ka_ev=resolution_mn_ka_ev, window_width=window_width
+    if spectrum.dims != ("energy",):
+        raise ParameterError(
+            f"A spectrum has the dimension and coordinate energy, got {spectrum.dims}."
         )
-        window = axis.window_channels(low, high, name=name)
-        beside = _side_channels(axis, limits)
-        gross = counts[window.start : window.stop].sum()
-        scale = len(window) / len(beside) if len(beside) else 0.0
-        side_counts = counts[beside].sum()
-        rows.append(
-            {
-                "element": name.split("_", maxsplit=1)[0],
-                "energy_kev": line_energy(name),
-                "gross": gross,
-                "background": scale * side_counts,
-                "net": gross - scale * side_counts,
-                "sigma": np.sqrt(gross + scale**2 * side_counts),
-            }
-        )
-    columns = ["element", "energy_kev", "gross", "background", "net", "sigma"]
-    table = pd.DataFrame(rows, columns=columns, index=pd.Index(list(lines), name="line"))
-    net, sigma = table["net"].to_numpy(float), table["sigma"].to_numpy(float)
-    table["significance"] = np.divide(net, sigma, out=np.zeros_like(net), where=sigma > 0)
-    positive = np.maximum(net, 0.0)
-    table["share"] = positive / max(positive.sum(), np.finfo(float).tiny)
+    found = net_lines(
+        spectrum, lines, window_width=window_width, resolution_mn_ka_ev=resolution_mn_ka_ev
+    )
+    table = pd.DataFrame(
+        {
+            "element": found["element"].to_numpy(),
+            "energy_kev": found["energy_kev"].to_numpy(),
+            "gross": found["gross"].to_numpy(),
+            "background": found["background"].to_numpy(),
+            "net": found["net"].to_numpy(),
+            "sigma": found["net_error"].to_numpy(),
+            "significance": found["signal_to_noise"].to_numpy(),
+        },
+        index=pd.Index(list(lines), name="line"),
+    )
+    positive = np.maximum(table["net"].to_numpy(), 0.0)
+    table["share"] = positive / max(np.nansum(positive), np.finfo(float).tiny)
     return table
+
+
+def element_evidence(
+    spectra: xr.DataArray,
+    lines: Sequence[str] | None = None,
+    *,
+    min_significance: float = 3.0,
+    min_share: float = 0.01,
+    resolution_mn_ka_ev: float | None = None,
+    beam_energy_kev: float | None = None,
+) -> pd.DataFrame:
+    """
+    Decide for each phase and X-ray line whether its element is there, and show why.
+
+    Parameters
+    ----------
+    spectra : xarray.DataArray, shape (phase, energy)
+        Summed counts of each phase; energies in keV.
+    lines : sequence of str, optional
+        X-ray lines to look for. None: those that :func:`sigma_scale.xray.suggest_lines` finds
+        in any phase, of all elements that a solid may plausibly contain.
+    min_significance : float, default: 3.0
+        Standard errors that a line must rise above its background.
+    min_share : float, default: 0.01
+        Share that a line must have in the net counts of all lines, 0 to 1.
+    resolution_mn_ka_ev : float, optional
+        FWHM of the Mn Ka peak in eV. None: from the spectra's attribute of that name, else 130.
+    beam_energy_kev : float, optional
+        Energy of the electrons. None: from the attribute of that name, else unknown.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per phase and line. Columns: ``element``; ``energy_kev``; ``net``, counts above
+        the background windows; ``error``, their standard error; ``signal_to_noise``;
+        ``detection_limit``, Currie's in counts; ``share`` in the positive nets of the phase;
+        ``fitted`` and ``fitted_error``, the line's area with overlaps resolved (NaN where it
+        can't be fitted); ``overlaps``, lines of other elements within a FWHM that were
+        considered, the nearest first; ``decision``: ``"present"``, ``"trace"`` (of too small a
+        share), ``"overlapped"`` (it stands out, but a fit of the peaks of all elements doesn't
+        need its element) or ``"not detected"``.
+
+    Raises
+    ------
+    UnknownLineError
+        If a line is not in the table.
+    EnergyRangeError
+        If a line's window lies outside the measured energies.
+    ParameterError
+        If the spectra are not ones of counts.
+
+    Notes
+    -----
+    The decision is taken on the measured significance; the detection limit says what a line
+    would have needed to be seen reliably, so it tells how much a ``"not detected"`` means.
+    """
+    _check_phases(spectra)
+    beam = spectra.attrs.get("beam_energy_kev") if beam_energy_kev is None else beam_energy_kev
+    resolution = resolution_of(spectra, resolution_mn_ka_ev)
+    if lines is None:
+        lines = _suggested(spectra, resolution, beam)
+        plausible = set(candidate_elements())
+    else:
+        plausible = {line(name).element for name in lines}
+    tables = []
+    for position in range(spectra.sizes["phase"] if lines else 0):
+        spectrum = spectra.isel(phase=position)
+        table = guess_elements(spectrum, lines, resolution_mn_ka_ev=resolution)
+        table = table.rename(columns={"sigma": "error", "significance": "signal_to_noise"})
+        found = net_lines(spectrum, lines, resolution_mn_ka_ev=resolution)
+        table.insert(5, "detection_limit", found["detection_limit"].to_numpy())
+        table["fitted"], table["fitted_error"] = _fitted(spectrum, lines, resolution, beam)
+        table["overlaps"] = [" ".join(_overlaps(name, plausible, resolution)) for name in lines]
+        needed = table["element"].isin(_needed_elements(spectrum, lines, resolution, beam))
+        table["decision"] = np.select(
+            [
+                ~(table["signal_to_noise"] > min_significance),
+                ~needed,
+                table["share"] < min_share,
+            ],
+            ["not detected", "overlapped", "trace"],
+            default="present",
+        )
+        tables.append(table.drop(columns=["gross", "background"]))
+    columns = list(_EVIDENCE)
+    phases = spectra.indexes["phase"] if "phase" in spectra.indexes else range(len(spectra))
+    if not tables:
+        empty = pd.MultiIndex.from_arrays([[], []], names=["phase", "line"])
+        return pd.DataFrame(columns=columns, index=empty)
+    return pd.concat(tables, keys=list(phases), names=["phase", "line"])[columns]
 
 
 def element_summary(
@@ -206,8 +254,7 @@ def element_summary(
     (:func:`sigma_scale.xray.suggest_lines`) must need its element: the tail of a strong
     neighbouring peak does the first, but not the second.
     """
-    if spectra.dims != ("phase", "energy"):
-        raise ParameterError(f"Spectra have the dimensions (phase, energy), got {spectra.dims}.")
+    _check_phases(spectra)
     rows = []
     for position in range(spectra.sizes["phase"]):
         spectrum = spectra.isel(phase=position)
@@ -243,43 +290,57 @@ def _needed_elements(
         spectrum.to_numpy(),
         spectrum.indexes["energy"].to_numpy(),
         beam_energy_kev=beam_energy_kev,
-        resolution_mn_ka_ev=_resolution(spectrum, resolution_mn_ka_ev),
+        resolution_mn_ka_ev=resolution_of(spectrum, resolution_mn_ka_ev),
         max_lines=len(lines),
         elements=sorted({line(name).element for name in lines}),
     )
     return {line(name).element for name in found}
 
 
-def _resolution(spectrum: xr.DataArray, given: float | None) -> float:
-    if given is not None:
-        return given
-    return float(spectrum.attrs.get("resolution_mn_ka_ev", DEFAULT_RESOLUTION_MN_KA_EV))
+def _check_phases(spectra: xr.DataArray) -> None:
+    if spectra.dims != ("phase", "energy"):
+        raise ParameterError(f"Spectra have the dimensions (phase, energy), got {spectra.dims}.")
 
 
-def _checked_counts(spectrum: xr.DataArray) -> NDArray[np.float64]:
-    if spectrum.dims != ("energy",) or "energy" not in spectrum.coords:
-        raise ParameterError(
-            f"A spectrum has the dimension and coordinate energy, got {spectrum.dims}."
-        )
-    counts = np.asarray(spectrum, np.float64)
-    if not (np.isfinite(counts) & (counts >= 0)).all():
-        raise ParameterError("The spectrum has negative values, NaN or infinity: not counts.")
-    return counts
+def _suggested(spectra: xr.DataArray, resolution: float, beam: float | None) -> list[str]:
+    """Lines that any phase shows, one per element, by atomic number."""
+    found: dict[str, str] = {}
+    for row in spectra.to_numpy():
+        for name in suggest_lines(
+            row,
+            spectra.indexes["energy"].to_numpy(),
+            beam_energy_kev=beam,
+            resolution_mn_ka_ev=resolution,
+        ):
+            found.setdefault(line(name).element, name)
+    return [found[element] for element in sorted(found, key=atomic_number)]
 
 
-def _energy_axis(spectrum: xr.DataArray) -> EnergyAxis:
-    energy = spectrum.indexes["energy"].to_numpy()
-    if len(energy) == 1:
-        raise EnergyRangeError("A spectrum of one channel shows no lines.")
-    scale = float(energy[-1] - energy[0]) / (len(energy) - 1)
-    return EnergyAxis(len(energy), scale, float(energy[0]))
+def _fitted(
+    spectrum: xr.DataArray, lines: Sequence[str], resolution: float, beam: float | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Areas of the lines with overlaps resolved; NaN where a fit makes no sense."""
+    from sigma_scale.phases.peak_fit import fit_lines
+
+    try:
+        with warnings.catch_warnings():
+            # An unsettled fit of a nearly empty spectrum still shows its wide errors.
+            warnings.simplefilter("ignore", SigmaScaleWarning)
+            fit = fit_lines(spectrum, lines, resolution_mn_ka_ev=resolution, beam_energy_kev=beam)
+    except ParameterError as error:
+        _logger.info("No fitted areas as evidence: %s", error)
+        return np.full(len(lines), np.nan), np.full(len(lines), np.nan)
+    return fit["net"].to_numpy(), fit["net_error"].to_numpy()
 
 
-def _side_channels(axis: EnergyAxis, limits: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Channels of the two side windows, as far as they lie on the axis."""
-    channels = []
-    for low, high in limits.reshape(2, 2).tolist():
-        start, stop = axis.channel(low), axis.channel(high)
-        stop = max(stop, start + 1)  # narrower than a channel: the one it lies in
-        channels.append(np.arange(max(start, 0), min(stop, axis.size)))
-    return np.concatenate(channels).astype(np.int64)
+def _overlaps(name: str, plausible: set[str], resolution: float) -> list[str]:
+    """Lines of other plausible elements that are no further than a FWHM from a line."""
+    own = line(name)
+    reach = fwhm_kev(own.energy_kev, resolution_mn_ka_ev=resolution)
+    return [
+        other.name
+        for other in lines_near(own.energy_kev, tolerance_kev=reach)
+        if other.element != own.element
+        and other.element in plausible
+        and other.weight >= _LEAST_WEIGHT
+    ]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         write_report,
     )
     from sigma_scale.plot.spectra import plot_components, plot_phase_spectra, plot_sum_spectrum
+    from sigma_scale.plot.ternary import plot_ternary
     from sigma_scale.plot.thinning import thin
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "plot_phase_map",
     "plot_phase_spectra",
     "plot_sum_spectrum",
+    "plot_ternary",
     "save_figure",
     "thin",
     "write_report",
@@ -66,6 +68,7 @@ __getattr__, __dir__, _ = lazy_exports(
         "plot_phase_map": "phase_map",
         "plot_phase_spectra": "spectra",
         "plot_sum_spectrum": "spectra",
+        "plot_ternary": "ternary",
         "save_figure": "figures",
         "thin": "thinning",
         "write_report": "report",

@@ -21,22 +21,78 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_latent"]
+__all__ = ["check_shading", "density_grid", "plot_latent", "shade_raster"]
 
 _LEAST_OPACITY = 70
 _FEW_POINTS, _SOME_POINTS = 3_000, 60_000
 _CELLS_PER_POINT, _LEAST_CELLS = 1.5, 60
 
 
-def _density_grid(size: tuple[int, int], n: int) -> tuple[int, int]:
-    """Return a grid coarse enough for a density of n points, at most of the given size."""
+def density_grid(size: tuple[int, int], n: int) -> tuple[int, int]:
+    """
+    Return a grid coarse enough for a density of points.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Most cells across and along.
+    n : int
+        Number of points.
+
+    Returns
+    -------
+    (int, int)
+        Cells across and along.
+    """
     factor = max(1.0, math.sqrt(size[0] * size[1] / (_CELLS_PER_POINT * max(n, 1))))
     width, height = (max(round(side / factor), min(side, _LEAST_CELLS)) for side in size)
     return width, height
 
 
-def _shade(raster: LatentRaster, cmap: str, how: str) -> npt.NDArray[np.uint8]:
-    """Turn counts and colours into red, green, blue and opacity, lowest row first."""
+def check_shading(cmap: str, how: str) -> None:
+    """
+    Refuse names that can't shade a density.
+
+    Parameters
+    ----------
+    cmap : str
+        A colour map of matplotlib.
+    how : {"eq_hist", "log", "cbrt", "linear"}
+        How datashader turns counts into shades.
+
+    Raises
+    ------
+    ParameterError
+        If one is not known.
+    """
+    from matplotlib import colormaps
+
+    if cmap not in colormaps:
+        msg = f"cmap {cmap!r} is not a colour map of matplotlib; try 'YlGnBu'."
+        raise ParameterError(msg)
+    if how not in {"eq_hist", "log", "cbrt", "linear"}:
+        msg = f"how must be 'eq_hist', 'log', 'cbrt' or 'linear', and it is {how!r}."
+        raise ParameterError(msg)
+
+
+def shade_raster(raster: LatentRaster, cmap: str, how: str) -> npt.NDArray[np.uint8]:
+    """
+    Turn counts and colours into a picture.
+
+    Parameters
+    ----------
+    raster : LatentRaster
+        Points on a grid, with colours or without.
+    cmap : str
+        Colours of the density where there are none.
+    how : {"eq_hist", "log", "cbrt", "linear"}
+        How datashader turns counts into shades.
+
+    Returns
+    -------
+    ndarray, shape (height, width, 4), uint8
+        Red, green, blue and opacity, lowest row first.
+    """
     import xarray as xr
     from datashader import transfer_functions as tf
     from matplotlib import colormaps
@@ -127,7 +183,7 @@ def plot_latent(
         chunks = (groups[i : i + BATCH] for i in range(0, groups.size, BATCH))
         present = sorted({int(v) for chunk in chunks for v in np.unique(chunk)})
     palette = complete_colours(present, colours)
-    grid = size if groups is not None else _density_grid(size, len(points))
+    grid = size if groups is not None else density_grid(size, len(points))
     raster = rasterise_latent(points, groups, palette, grid)
     order = [v for v in present if v != NOISE] + [v for v in present if v == NOISE]
     entries = [(_entry(v, names), palette[v]) for v in order]
@@ -139,7 +195,7 @@ def plot_latent(
         ax = new_figure(width + 2.0, height + 0.8).add_subplot()
     dress_axes(ax)
     ax.imshow(
-        _shade(raster, cmap, how), origin="lower", extent=(*raster.x_range, *raster.y_range),
+        shade_raster(raster, cmap, how), origin="lower", extent=(*raster.x_range, *raster.y_range),
         aspect="auto", interpolation="nearest",
     )  # fmt: skip
     ax.set_xlabel("Latent dimension 1")
@@ -178,8 +234,6 @@ def _checked(
     latent: npt.ArrayLike, labels: npt.ArrayLike | None, size: tuple[int, int], cmap: str, how: str
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
     """Return points of shape (n, 2) and labels of shape (n,), or say what is wrong."""
-    from matplotlib import colormaps
-
     points = np.asarray(latent)
     if points.ndim not in {2, 3} or points.shape[-1] != 2:  # noqa: PLR2004
         msg = (
@@ -190,12 +244,7 @@ def _checked(
     if min(size) < 1:
         msg = f"size must be positive, and it is {size}."
         raise ParameterError(msg)
-    if cmap not in colormaps:
-        msg = f"cmap {cmap!r} is not a colour map of matplotlib; try 'YlGnBu'."
-        raise ParameterError(msg)
-    if how not in {"eq_hist", "log", "cbrt", "linear"}:
-        msg = f"how must be 'eq_hist', 'log', 'cbrt' or 'linear', and it is {how!r}."
-        raise ParameterError(msg)
+    check_shading(cmap, how)
     if labels is None:
         return points.reshape(-1, 2), None
     groups = np.asarray(labels)

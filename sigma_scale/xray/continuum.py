@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["escape_peaks", "low_energy_tail", "pile_up", "snip_continuum"]
+__all__ = ["escape_peaks", "low_energy_tail", "pile_up", "smooth_basis", "snip_continuum"]
 
 _SNIP_HALF_WINDOW_KEV = 0.3  # wider than any peak, narrower than the bend at low energies
 _SMOOTHING_CHANNELS = 5
@@ -17,6 +17,7 @@ _SILICON_KA_KEV = 1.74
 _SILICON_EDGE_KEV = 1.84
 _ESCAPE_FRACTION_AT_EDGE = 0.02
 _TAIL_KEV = 0.1
+_KNOTS_KEV = np.array([0.5, 1.0, 2.0, 4.0, 7.0, 12.0, 20.0, 40.0])
 
 
 def snip_continuum(counts: NDArray[np.float64], step_kev: float) -> NDArray[np.float64]:
@@ -51,6 +52,29 @@ def snip_continuum(counts: NDArray[np.float64], step_kev: float) -> NDArray[np.f
     )
     continuum = (np.exp(np.exp(clipped) - 1.0) - 1.0) ** 2 - 1.0
     return np.asarray(np.clip(continuum, 0.0, None))
+
+
+def smooth_basis(energy_kev: NDArray[np.float64]) -> NDArray[np.float64]:
+    """
+    Make smooth shapes whose sums can follow a continuum, but not a peak.
+
+    Parameters
+    ----------
+    energy_kev : numpy.ndarray, shape (channel,), float64
+        Channel centres in keV, ascending.
+
+    Returns
+    -------
+    numpy.ndarray, shape (channel, spline), float64
+        Non-negative cubic B-splines that sum to one, with knots further apart where the
+        continuum bends less. Cubic, because a kink would look like a small peak.
+    """
+    from scipy.interpolate import BSpline
+
+    low, high = energy_kev[0], energy_kev[-1]
+    inner = _KNOTS_KEV[(low < _KNOTS_KEV) & (high > _KNOTS_KEV)]
+    knots = np.concatenate([np.repeat(low, 4), inner, np.repeat(high, 4)])
+    return np.asarray(BSpline.design_matrix(energy_kev, knots, 3).toarray())
 
 
 def escape_peaks(

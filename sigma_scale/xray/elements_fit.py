@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sigma_scale.xray.continuum import escape_peaks, low_energy_tail, pile_up, snip_continuum
+from sigma_scale.xray.continuum import (
+    escape_peaks,
+    low_energy_tail,
+    pile_up,
+    smooth_basis,
+    snip_continuum,
+)
 from sigma_scale.xray.families import candidate_elements, excited_families, family_shape
 from sigma_scale.xray.peaks import fwhm_kev
 from sigma_scale.xray.selection import (
@@ -31,7 +37,6 @@ _MODEL_ERROR = 0.05  # peaks are not quite Gaussian: a share of their height is 
 _CONTINUUM_ERROR = 0.01  # nor is the shape of the continuum known better
 _KEY_OVERVOLTAGE = 1.5
 _MOST_SHIFT_CHANNELS = 2.0
-_CONTINUUM_KNOTS_KEV = np.array([0.5, 1.0, 2.0, 4.0, 7.0, 12.0, 20.0, 40.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ class ElementsFit:
         )
         weight = 1.0 / np.sqrt(variance)
         # SNIP finds the continuum's shape; its height, biased where counts are few, is fitted
-        spline = _smooth_basis(energy_kev) * (continuum * weight)[:, None]
+        spline = smooth_basis(energy_kev) * (continuum * weight)[:, None]
 
         target = counts * weight
         _, solution = select_elements(self._candidates(energy_kev, weight), [spline], target)
@@ -193,16 +198,6 @@ class ElementsFit:
             difference = left[inside].mean() - left[beside].mean()
             sigmas.append(float(difference / np.sqrt(error)))
         return sigmas
-
-
-def _smooth_basis(energy_kev: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Make non-negative cubic splines that sum to one; a kink would look like a small peak."""
-    from scipy.interpolate import BSpline
-
-    low, high = energy_kev[0], energy_kev[-1]
-    inner = _CONTINUUM_KNOTS_KEV[(low < _CONTINUUM_KNOTS_KEV) & (high > _CONTINUUM_KNOTS_KEV)]
-    knots = np.concatenate([np.repeat(low, 4), inner, np.repeat(high, 4)])
-    return np.asarray(BSpline.design_matrix(energy_kev, knots, 3).toarray())
 
 
 def _side_effects(

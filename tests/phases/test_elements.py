@@ -5,7 +5,12 @@ import pytest
 import xarray as xr
 
 from sigma_scale.errors import EnergyRangeError, ParameterError, UnknownLineError
-from sigma_scale.phases import background_windows, element_summary, guess_elements
+from sigma_scale.phases.elements import (
+    background_windows,
+    element_evidence,
+    element_summary,
+    guess_elements,
+)
 from sigma_scale.xray import fwhm_kev, line_energy
 
 SCALE = 0.01
@@ -140,3 +145,58 @@ def test_bad_input_is_named() -> None:
         guess_elements(counts.drop_vars("energy"), ["Fe_Ka"])
     with pytest.raises(ParameterError, match="phase, energy"):
         element_summary(counts, ["Fe_Ka"])
+
+
+def phases_of(*areas: dict[str, float]) -> xr.DataArray:
+    spectra = xr.concat([noisy(one, seed) for seed, one in enumerate(areas)], "phase")
+    return spectra.assign_coords(phase=np.arange(len(areas)) + 3)
+
+
+def test_the_evidence_names_what_the_summary_names() -> None:
+    spectra = phases_of(
+        {"O_Ka": 4000.0, "Si_Ka": 9000.0}, {"Ti_Ka": 6000.0, "Fe_Ka": 7000.0, "O_Ka": 2500.0}
+    )
+    table = element_evidence(spectra, LINES)
+    assert table.index.names == ["phase", "line"]
+    assert list(table.loc[3].index) == LINES
+    present = table[table["decision"] == "present"].groupby("phase")["element"].agg(set)
+    summary = element_summary(spectra, LINES)["elements"].str.split().map(set)
+    assert present.to_dict() == summary.to_dict() == {3: {"O", "Si"}, 4: {"Ti", "Fe", "O"}}
+    silicon = table.loc[(3, "Si_Ka")]
+    plain = guess_elements(spectra[0], LINES).loc["Si_Ka"]
+    assert silicon["net"] == plain["net"]
+    assert silicon["error"] == plain["sigma"]
+    assert silicon["signal_to_noise"] == plain["significance"]
+    assert silicon["fitted"] == pytest.approx(9000.0, abs=4 * silicon["fitted_error"])
+    absent = table.loc[(3, "Fe_Ka")]
+    assert absent["decision"] == "not detected"
+    assert absent["net"] < absent["detection_limit"]
+
+
+def test_a_shoulder_is_an_overlap_and_little_is_a_trace() -> None:
+    spectra = phases_of({"Ti_Ka": 40_000.0, "Ti_Kb": 5000.0, "Fe_Ka": 2000.0, "Fe_Kb": 250.0})
+    table = element_evidence(
+        spectra, ["Ti_Ka", "V_Ka", "Fe_Ka"], min_share=0.1, beam_energy_kev=20.0
+    ).loc[3]
+    # Ti Kb lies 18 eV from V Ka
+    assert table.loc["V_Ka", "signal_to_noise"] > 3
+    assert table.loc["V_Ka", "decision"] == "overlapped"
+    assert table.loc["V_Ka", "overlaps"] == "Ti_Kb"
+    assert abs(table.loc["V_Ka", "fitted"]) < 5 * table.loc["V_Ka", "fitted_error"]
+    assert table.loc["Fe_Ka", "decision"] == "trace"
+    assert table.loc["Ti_Ka", "decision"] == "present"
+
+
+def test_without_lines_they_are_found() -> None:
+    spectra = phases_of({"Si_Ka": 90_000.0, "O_Ka": 40_000.0}, {"Fe_Ka": 70_000.0, "Fe_Kb": 9000.0})
+    table = element_evidence(spectra, beam_energy_kev=20.0)
+    assert {"Si_Ka", "O_Ka", "Fe_Ka"} <= set(table.index.unique("line"))
+    present = table[table["decision"] == "present"].groupby("phase")["element"].agg(set)
+    assert present[3] >= {"Si", "O"}
+    assert "Fe" in present[4]
+    assert "Si" not in present[4]
+    nothing = element_evidence(spectra * 0)
+    assert len(nothing) == 0
+    assert list(nothing.columns) == list(table.columns)
+    with pytest.raises(ParameterError, match="phase, energy"):
+        element_evidence(spectra[0])
