@@ -143,6 +143,7 @@ class OutputFolder:
         folder.mkdir(exist_ok=True)
         tables = {
             "phases": phase_table(result).rename_axis("phase"),
+            "regions": result.regions,
             "phase_spectra": _spectra_table(result.spectra),
             "end_member_weights": result.weights,
             "end_members": result.components,

@@ -19,7 +19,13 @@ from sigma_scale.errors import (
     UnknownLineError,
 )
 from sigma_scale.latent import embed
-from sigma_scale.phases import element_summary, phase_spectra, proportions, unmix
+from sigma_scale.phases import (
+    element_summary,
+    phase_spectra,
+    proportions,
+    region_statistics,
+    unmix,
+)
 from sigma_scale.workflow.models import clustering_arguments, make_umap
 
 if TYPE_CHECKING:
@@ -66,6 +72,8 @@ class PhaseMapping:
         ``counts`` and ``mean`` (phase, energy) and ``n_pixels`` (phase).
     proportions, elements : pandas.DataFrame
         Area and likely elements of each phase.
+    regions : pandas.DataFrame
+        Connected regions of each phase: sizes, shapes and line intensities.
     weights, components : pandas.DataFrame
         Unmixing of the phases' spectra.
     """
@@ -80,6 +88,7 @@ class PhaseMapping:
     spectra: xr.Dataset
     proportions: pd.DataFrame
     elements: pd.DataFrame
+    regions: pd.DataFrame
     weights: pd.DataFrame
     components: pd.DataFrame
 
@@ -148,6 +157,7 @@ def map_phases(image: SpectrumImage, settings: RunSettings) -> PhaseMapping:
         spectra=spectra,
         proportions=proportions(labels),
         elements=elements,
+        regions=region_statistics(labels, intensities["line_intensity"]),
         weights=weights,
         components=components,
     )

@@ -158,11 +158,31 @@ def _table(result: PhaseMapping) -> ReportTable:
     )
     if table["area_um2"].notna().all():
         shown["Area, µm²"] = table["area_um2"].map("{:.4g}".format)
+    shown["Regions"] = table["regions"].map("{:.0f}".format).where(table["regions"].notna(), "")
+    diameter = _diameter(result.regions)
+    size, unit = (
+        table[diameter.replace("equivalent", "median")],
+        result.regions.attrs["units"][diameter],
+    )
+    shown[f"Median diameter, {unit}"] = size.map("{:.3g}".format).where(size.notna(), "")
     chips = [colours[int(label)] for label in table.index]
     shown.index.name = None
-    return ReportTable(shown, "Area with its counting error, and likely elements.", chips)
+    caption = (
+        "Area with its counting error, likely elements, and the connected regions: their number, "
+        "and the median diameter of circles of their areas. tables/regions.csv has each of them."
+    )
+    return ReportTable(shown, caption, chips)
 
 
 def phase_table(result: PhaseMapping) -> pd.DataFrame:
-    """Area and likely elements of each phase, pixels without a phase last."""
-    return result.proportions.join(result.elements)
+    """Area, likely elements and regions of each phase, pixels without a phase last."""
+    diameter = _diameter(result.regions)
+    regions = result.regions.groupby("phase")[diameter].agg(["size", "median"])
+    regions.columns = ["regions", diameter.replace("equivalent", "median")]
+    return result.proportions.join(result.elements).join(regions)
+
+
+def _diameter(regions: pd.DataFrame) -> str:
+    """Name of the column of diameters, which ends with its unit."""
+    (name,) = regions.filter(regex="^equivalent_diameter")
+    return str(name)

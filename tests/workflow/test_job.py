@@ -64,7 +64,7 @@ def test_everything_is_in_the_folder(home, from_file):
     inside = {name for name in files_of(folder) if not name.startswith("map.zarr/")}
     assert inside == {
         "report.html", "settings.yaml", "tables/phases.csv", "tables/phase_spectra.csv",
-        "tables/end_members.csv", "tables/end_member_weights.csv",
+        "tables/end_members.csv", "tables/end_member_weights.csv", "tables/regions.csv",
         *(f"figures/{name}.png" for name in FIGURES - {"navigation"}),
     }  # fmt: skip
     assert not (home / "out.unfinished").exists()
@@ -82,6 +82,8 @@ def test_tables_hold_what_was_found(home, from_file):
     spectra = pd.read_csv(tables / "phase_spectra.csv", index_col="energy_kev")
     assert spectra.shape == (1024, 2 * from_file.spectra.sizes["phase"])
     np.testing.assert_array_equal(spectra["counts_0"], from_file.spectra["counts"][0])
+    regions = pd.read_csv(tables / "regions.csv", index_col="region")
+    assert regions["pixels"].sum() == phases["pixels"].drop(-1, errors="ignore").sum()
     weights = pd.read_csv(tables / "end_member_weights.csv", index_col=0)
     np.testing.assert_allclose(weights, from_file.weights)
 

@@ -210,7 +210,10 @@ def test_bins_larger_than_the_map_are_refused(made, quick):
 
 
 def test_bins_that_do_not_divide_the_map_leave_pixels_out_with_a_warning(made, quick):
-    with pytest.warns(SigmaScaleWarning, match="2 columns and 3 rows at the end left out"):
+    with (
+        pytest.warns(SigmaScaleWarning, match="2 columns and 3 rows at the end left out"),
+        pytest.warns(SigmaScaleWarning, match="5 by 3 µm are not square"),
+    ):
         result = map_phases(made.image, replace(quick, bin=(3, 5)))
     assert result.clusters["labels"].shape == (25, 42)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from skimage import measure
 
 from sigma_scale.plot import FigurePanel, Section, phase_colours
 from sigma_scale.workflow.figures import phase_names
@@ -72,6 +73,16 @@ def test_the_table_has_a_row_and_a_colour_for_each_phase(mapped):
     assert list(shown.chips) == [colours[int(label)] for label in table.index]
     areas = shown.frame["Area, µm²"].astype(float)
     np.testing.assert_allclose(areas, table["pixels"] * 4, rtol=1e-3)
+    found = measure.label(mapped.clusters["labels"].to_numpy(), background=-1, connectivity=2)
+    regions = measure.regionprops_table(found, properties=["label", "equivalent_diameter_area"])
+    labels = mapped.clusters["labels"].to_numpy()
+    phase = np.array([labels[found == number][0] for number in regions["label"]])
+    side = float(mapped.clusters["x"][1] - mapped.clusters["x"][0])
+    for number, row in table.drop(-1, errors="ignore").iterrows():
+        assert row["regions"] == (phase == number).sum()
+        diameters = regions["equivalent_diameter_area"][phase == number] * side
+        assert row["median_diameter_um"] == pytest.approx(np.median(diameters))
+    assert "Median diameter, µm" in shown.frame
     if -1 in table.index:
         assert shown.frame["Phase"].iloc[-1] == "not assigned"
 
