@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sigma_scale.spectra import SpectrumImage
 
-# Lets test modules share saved_states.py, whatever pytest's import mode.
+# Lets test modules share saved_states.py and experiments.py, whatever pytest's import mode.
 sys.path.insert(0, str(Path(__file__).parent))
 
 QUICK = {"n_landmarks": 800, "n_epochs": 60}
@@ -107,3 +107,36 @@ def _axis(
         "_type": "UniformDataAxis", "name": name, "size": size, "scale": scale, "offset": offset,
         "units": units, "navigate": navigate, "is_binned": not navigate,
     }  # fmt: skip
+
+
+@pytest.fixture
+def small_maps() -> np.ndarray:
+    """Shares of five elements on 20 x 15 pixels."""
+    return np.random.default_rng(0).dirichlet(np.ones(5), (20, 15))
+
+
+@pytest.fixture
+def make_experiment(small_maps: np.ndarray, tmp_path: Path) -> Callable[..., Any]:
+    """Make an experiment on these maps, with some arguments changed."""
+    from experiments import SIZES
+
+    from sigma_scale.workflow.experiment import Experiment
+
+    def make(**changes: Any) -> Experiment:
+        arguments = {
+            "descriptor": "zscore", "general_results_dir": tmp_path, "model_args": SIZES,
+            "chosen_dataset": small_maps, "random_state": 0,
+        }  # fmt: skip
+        return Experiment(**arguments | changes)
+
+    return make
+
+
+@pytest.fixture
+def trained_experiment(make_experiment: Callable[..., Any]) -> Any:
+    """Make an experiment whose every epoch is on disk."""
+    from experiments import QUICK_TRAINING
+
+    experiment = make_experiment(save_model_every_epoch=True)
+    experiment.run_model(**QUICK_TRAINING)
+    return experiment

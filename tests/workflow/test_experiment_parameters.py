@@ -1,13 +1,13 @@
 """Each parameter of an experiment does what it is called, and wrong values change nothing."""
 
 # ruff: noqa: E402 - PyTorch is looked for before what needs it is imported
-import hashlib
 import logging
 from functools import partial
 
 import dask.array as da
 import numpy as np
 import pytest
+from experiments import QUICK_TRAINING, SIZES, digests
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sigma_scale.errors import (
@@ -24,42 +24,6 @@ from sigma_scale.latent.autoencoder import (
     VariationalAutoEncoder,
     encoding,
 )
-from sigma_scale.workflow.experiment import Experiment
-
-SIZES = {"hidden_layer_sizes": (16, 8)}
-QUICK = {"num_epochs": 4, "learning_rate": 1e-3}
-
-
-@pytest.fixture
-def maps():
-    return np.random.default_rng(0).dirichlet(np.ones(5), (20, 15))
-
-
-@pytest.fixture
-def make(maps, tmp_path):
-    def experiment(**changes):
-        arguments = {
-            "descriptor": "zscore", "general_results_dir": tmp_path, "model_args": SIZES,
-            "chosen_dataset": maps, "random_state": 0,
-        }  # fmt: skip
-        return Experiment(**arguments | changes)
-
-    return experiment
-
-
-@pytest.fixture
-def trained(make):
-    ex = make(save_model_every_epoch=True)
-    ex.run_model(**QUICK)
-    return ex
-
-
-def digests(folder):
-    return {
-        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in folder.rglob("*")
-        if file.is_file()
-    }
 
 
 @pytest.mark.parametrize(
@@ -80,45 +44,45 @@ def digests(folder):
         ({"mixed_precision": True}, {}),
     ],
 )
-def test_each_parameter_changes_what_is_learnt(make, experiment, training):
-    usual, other = make(), make(**experiment, descriptor="other")
-    usual.run_model(**QUICK)
-    other.run_model(**QUICK | training)
+def test_each_parameter_changes_what_is_learnt(make_experiment, experiment, training):
+    usual, other = make_experiment(), make_experiment(**experiment, descriptor="other")
+    usual.run_model(**QUICK_TRAINING)
+    other.run_model(**QUICK_TRAINING | training)
     # Hardly the same when scaled, so that no change of a last bit is taken for an effect.
     assert not np.allclose(other.get_latent(), usual.get_latent(), rtol=1e-5, atol=1e-7)
 
 
-def test_a_kld_weight_changes_what_a_variational_network_learns(make):
+def test_a_kld_weight_changes_what_a_variational_network_learns(make_experiment):
     latents = []
     for weight in (0.0, 0.1):
-        ex = make(model=VariationalAutoEncoder, descriptor=str(weight))
-        ex.run_model(**QUICK, KLD_lambda=weight)
+        ex = make_experiment(model=VariationalAutoEncoder, descriptor=str(weight))
+        ex.run_model(**QUICK_TRAINING, KLD_lambda=weight)
         latents.append(ex.get_latent())
     assert not np.allclose(*latents, rtol=1e-3)
 
 
-def test_a_criterion_by_name_is_the_loss_of_pytorch(make):
+def test_a_criterion_by_name_is_the_loss_of_pytorch(make_experiment):
     latents = []
     for criterion in ("L1", torch.nn.L1Loss(), torch.nn.functional.l1_loss):
-        ex = make()
-        ex.run_model(**QUICK, criterion=criterion)
+        ex = make_experiment()
+        ex.run_model(**QUICK_TRAINING, criterion=criterion)
         latents.append(ex.get_latent())
     assert_array_equal(latents[1], latents[0])
     assert_array_equal(latents[2], latents[0])
 
 
-def test_the_tasks_watch_the_loss_that_they_name(make):
-    ex = make()
-    ex.run_model(**QUICK, task="train_all")
+def test_the_tasks_watch_the_loss_that_they_name(make_experiment):
+    ex = make_experiment()
+    ex.run_model(**QUICK_TRAINING, task="train_all")
     assert ex.losses["evaluation"].isna().all()
-    ex.run_model(**QUICK, task="train_eval")
+    ex.run_model(**QUICK_TRAINING, task="train_eval")
     assert ex.losses["evaluation"].notna().all()
     assert not np.allclose(ex.losses["evaluation"], ex.losses["train"], rtol=1e-3)
 
 
-def test_patience_ends_a_training_after_so_many_epochs_without_a_lower_loss(make):
+def test_patience_ends_a_training_after_so_many_epochs_without_a_lower_loss(make_experiment):
     still = {"num_epochs": 30, "learning_rate": 1e-30}  # only the order of the sums differs
-    ex = make()
+    ex = make_experiment()
     ex.run_model(**still, patience=30)
     losses = ex.losses["train"].to_numpy()
     for patience in (1, 4):
@@ -132,23 +96,25 @@ def test_patience_ends_a_training_after_so_many_epochs_without_a_lower_loss(make
         assert_array_equal(ex.losses["train"], losses[:end])
 
 
-def test_a_huge_map_is_trained_on_its_landmarks_and_encoded_as_a_whole(make, maps):
-    table = maps.reshape(-1, 5).astype(np.float32)
-    ex = make(n_landmarks=50)
-    ex.run_model(**QUICK)
-    few = make(chosen_dataset=table[choose_landmarks(table, 50, random_state=0)])
-    few.run_model(**QUICK)
+def test_a_huge_map_is_trained_on_its_landmarks_and_encoded_as_a_whole(make_experiment, small_maps):
+    table = small_maps.reshape(-1, 5).astype(np.float32)
+    ex = make_experiment(n_landmarks=50)
+    ex.run_model(**QUICK_TRAINING)
+    few = make_experiment(chosen_dataset=table[choose_landmarks(table, 50, random_state=0)])
+    few.run_model(**QUICK_TRAINING)
     assert ex.losses.equals(few.losses)
     assert ex.get_latent().shape == (300, 2)
-    assert_array_equal(encoding.encode(few.model, maps), ex.get_latent())
+    assert_array_equal(encoding.encode(few.model, small_maps), ex.get_latent())
 
 
-def test_the_latent_space_is_streamed_and_the_same_as_in_one_go(make, maps, monkeypatch):
+def test_the_latent_space_is_streamed_and_the_same_as_in_one_go(
+    make_experiment, small_maps, monkeypatch
+):
     monkeypatch.setattr(encoding, "BLOCK_ROWS", 64)
-    ex = make(chosen_dataset=da.from_array(maps, chunks=(7, 4, 2)))
-    ex.run_model(**QUICK)
+    ex = make_experiment(chosen_dataset=da.from_array(small_maps, chunks=(7, 4, 2)))
+    ex.run_model(**QUICK_TRAINING)
     with torch.no_grad():
-        whole = ex.model.encode(torch.from_numpy(maps.reshape(-1, 5).astype(np.float32)))
+        whole = ex.model.encode(torch.from_numpy(small_maps.reshape(-1, 5).astype(np.float32)))
     real, sizes = AutoEncoder.encode, []
 
     def watched(self, features):
@@ -160,31 +126,31 @@ def test_the_latent_space_is_streamed_and_the_same_as_in_one_go(make, maps, monk
     assert sizes == [64] * 5
 
 
-def test_the_extent_of_the_latent_space_is_logged_on_request_only(make, caplog):
+def test_the_extent_of_the_latent_space_is_logged_on_request_only(make_experiment, caplog):
     caplog.set_level(logging.INFO)
-    ex = make()
-    ex.run_model(**QUICK)
+    ex = make_experiment()
+    ex.run_model(**QUICK_TRAINING)
     assert "latent space from" not in caplog.text
-    ex.run_model(**QUICK, print_latent=True)
+    ex.run_model(**QUICK_TRAINING, print_latent=True)
     low, high = ex.get_latent().min(axis=0), ex.get_latent().max(axis=0)
     extent = ", ".join(f"{a:.3g} to {b:.3g}" for a, b in zip(low, high, strict=True))
     assert f"Epoch 4: latent space from {extent}" in caplog.text
     assert caplog.text.count("latent space from") == 4
 
 
-def test_an_epoch_may_be_a_number_of_numpy(trained):
-    trained.load_trained_model(np.int64(2))
-    assert len(trained.losses) == 2
+def test_an_epoch_may_be_a_number_of_numpy(trained_experiment):
+    trained_experiment.load_trained_model(np.int64(2))
+    assert len(trained_experiment.losses) == 2
     for wrong in (2.0, True, ["a"]):
         with pytest.raises(ParameterError, match="number of an epoch"):
-            trained.load_trained_model(wrong)
-    assert len(trained.losses) == 2
+            trained_experiment.load_trained_model(wrong)
+    assert len(trained_experiment.losses) == 2
 
 
-def test_numbers_of_numpy_are_numbers(make):
+def test_numbers_of_numpy_are_numbers(make_experiment):
     plateau = {"factor": np.float32(0.5), "patience": np.int64(0), "min_lr": np.float32(0)}
     plain = {name: value.item() for name, value in plateau.items()}
-    ex = make()
+    ex = make_experiment()
     ex.run_model(
         num_epochs=np.int32(2), batch_size=np.int64(64), learning_rate=np.float32(0.5**10),
         weight_decay=np.float32(0.5), lr_scheduler_args=plateau,
@@ -196,11 +162,15 @@ def test_numbers_of_numpy_are_numbers(make):
     assert len(ex.losses) == 3
 
 
-def test_going_on_with_a_loss_made_with_other_numbers_is_refused(make):
-    make().run_model(**QUICK, criterion=torch.nn.HuberLoss(delta=0.1))
-    make().run_model(**QUICK, criterion=torch.nn.HuberLoss(delta=0.1), resume=True)
+def test_going_on_with_a_loss_made_with_other_numbers_is_refused(make_experiment):
+    make_experiment().run_model(**QUICK_TRAINING, criterion=torch.nn.HuberLoss(delta=0.1))
+    make_experiment().run_model(
+        **QUICK_TRAINING, criterion=torch.nn.HuberLoss(delta=0.1), resume=True
+    )
     with pytest.raises(ParameterError, match=r"delta=0\.1.*delta=0\.2"):
-        make().run_model(**QUICK, criterion=torch.nn.HuberLoss(delta=0.2), resume=True)
+        make_experiment().run_model(
+            **QUICK_TRAINING, criterion=torch.nn.HuberLoss(delta=0.2), resume=True
+        )
 
 
 class Halving(AutoEncoder):
@@ -254,18 +224,18 @@ class NoNetwork:
     ],
 )
 def test_an_experiment_that_cannot_be_is_refused_and_writes_nothing(
-    make, tmp_path, name, value, message
+    make_experiment, tmp_path, name, value, message
 ):
     arguments = {"model_args": {}} if name == "model" else {}
     with pytest.raises(ParameterError, match=message):
-        make(**arguments | {name: value})
+        make_experiment(**arguments | {name: value})
     assert not list(tmp_path.iterdir())
 
 
-def test_a_gpu_that_is_not_there_is_named(make, monkeypatch):
+def test_a_gpu_that_is_not_there_is_named(make_experiment, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(EngineUnavailableError, match="device='cpu'"):
-        make(device="cuda")
+        make_experiment(device="cuda")
 
 
 @pytest.mark.parametrize(
@@ -306,38 +276,46 @@ def test_a_gpu_that_is_not_there_is_named(make, monkeypatch):
         ("resume", "no", "resume must be True or False"),
     ],
 )
-def test_a_training_that_cannot_be_is_refused_and_changes_nothing(trained, name, value, message):
-    latent, losses, seed = trained.get_latent(), trained.losses, trained.seed
-    files = digests(trained.results_dir)
+def test_a_training_that_cannot_be_is_refused_and_changes_nothing(
+    trained_experiment, name, value, message
+):
+    latent, losses, seed = (
+        trained_experiment.get_latent(),
+        trained_experiment.losses,
+        trained_experiment.seed,
+    )
+    files = digests(trained_experiment.results_dir)
     with pytest.raises(ParameterError, match=message):
-        trained.run_model(**QUICK | {name: value})
-    assert_array_equal(trained.get_latent(), latent)
-    assert trained.losses.equals(losses)
-    assert trained.seed == seed
-    assert digests(trained.results_dir) == files
+        trained_experiment.run_model(**QUICK_TRAINING | {name: value})
+    assert_array_equal(trained_experiment.get_latent(), latent)
+    assert trained_experiment.losses.equals(losses)
+    assert trained_experiment.seed == seed
+    assert digests(trained_experiment.results_dir) == files
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_values_that_are_no_numbers_change_nothing(trained, make, maps, value):
-    files = digests(trained.results_dir)
-    maps[3, 4, 1] = value
+def test_values_that_are_no_numbers_change_nothing(
+    trained_experiment, make_experiment, small_maps, value
+):
+    files = digests(trained_experiment.results_dir)
+    small_maps[3, 4, 1] = value
     with pytest.raises(ParameterError, match="y=3, x=4"):
-        make(chosen_dataset=maps).run_model(**QUICK)
-    assert digests(trained.results_dir) == files
+        make_experiment(chosen_dataset=small_maps).run_model(**QUICK_TRAINING)
+    assert digests(trained_experiment.results_dir) == files
 
 
-def test_a_model_that_gives_other_features_back_is_refused(make):
+def test_a_model_that_gives_other_features_back_is_refused(make_experiment):
     with pytest.raises(ParameterError, match=r"\(64, 1\) for a batch of shape \(64, 5\)"):
-        make(model=Halving).run_model(**QUICK)
+        make_experiment(model=Halving).run_model(**QUICK_TRAINING)
 
 
-def test_cross_entropy_of_what_is_no_share_is_refused(make):
-    ex = make(model_args=SIZES | {"output": "linear"})
+def test_cross_entropy_of_what_is_no_share_is_refused(make_experiment):
+    ex = make_experiment(model_args=SIZES | {"output": "linear"})
     with pytest.raises(ParameterError, match="output='softmax'"):
-        ex.run_model(**QUICK, criterion="BCE")
+        ex.run_model(**QUICK_TRAINING, criterion="BCE")
 
 
-def test_every_refusal_is_one_of_the_packages_errors(make):
+def test_every_refusal_is_one_of_the_packages_errors(make_experiment):
     """Also where a loss fails in the middle of a training."""
     calls = []
 
@@ -347,9 +325,9 @@ def test_every_refusal_is_one_of_the_packages_errors(make):
             raise ValueError("no more")
         return (output - target).square().mean()
 
-    ex = make()
+    ex = make_experiment()
     with pytest.raises(SigmaScaleError, match="no more"):
-        ex.run_model(**QUICK, criterion=partial(fails_later, calls))
+        ex.run_model(**QUICK_TRAINING, criterion=partial(fails_later, calls))
     with pytest.raises(ParameterError, match="run_model"):
         ex.get_latent()
     assert not ex.results_dir.exists()
