@@ -71,6 +71,13 @@ class Result:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
 
+def write_results(results: dict[str, Result], path: Path) -> None:
+    """Write the figures of several parts of a benchmark as one JSON file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figures = {name: asdict(result) for name, result in results.items()}
+    path.write_text(json.dumps(figures, indent=2) + "\n")
+
+
 def seconds(function: Callable[[], object]) -> float:
     """Wall-clock seconds of one call."""
     start = time.perf_counter()

@@ -91,7 +91,7 @@ def background_windows(
     UnknownLineError
         If a line is not in the table.
     ParameterError
-        If a distance is negative or the width is not positive.
+        If the distances are no pair, one is negative, or the width is not positive.
 
     Notes
     -----
@@ -99,6 +99,10 @@ def background_windows(
     both lines take the left window of the lower and the right window of the upper one, so the
     windows of a line depend on the other lines that are named.
     """
+    if np.shape(distance) != (2,):
+        raise ParameterError(
+            f"The distance of background windows is a pair, left and right, got {distance!r}."
+        )
     if not (min(distance) >= 0 and width > 0 and math.isfinite(sum(distance) + width)):
         raise ParameterError(
             "Background windows need distances of 0 or more and a positive width, in units of the "

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sigma_scale.phases.regions import region_labels
     from sigma_scale.phases.regions_sizes import grain_sizes
     from sigma_scale.phases.regions_statistics import region_statistics
-    from sigma_scale.phases.spectra import phase_spectra
+    from sigma_scale.phases.spectra import phase_spectra, soft_phase_spectra
 
 __all__ = [
     "Standard",
@@ -55,6 +55,7 @@ __all__ = [
     "region_end_members",
     "region_labels",
     "region_statistics",
+    "soft_phase_spectra",
     "soft_proportions",
     "unmix",
     "unmix_pixels",
@@ -87,6 +88,7 @@ __getattr__, __dir__, _ = lazy_exports(
         "region_end_members": ".end_members",
         "region_labels": ".regions",
         "region_statistics": ".regions_statistics",
+        "soft_phase_spectra": ".spectra",
         "soft_proportions": ".proportions",
         "unmix": ".nmf",
         "unmix_pixels": ".pixel_unmixing",

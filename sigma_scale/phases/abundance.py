@@ -69,7 +69,7 @@ def abundance_maps(
         table[_number(str(name), n_clusters)] = row
     maps: xr.DataArray = (
         labels.expand_dims(line=[str(name) for name in components.columns], axis=2)
-        .copy(data=table[np.maximum(numbers, -1)])
+        .copy(data=table[np.where(numbers < 0, -1, numbers.astype(np.int64))])
         .rename("abundance")
     )
     return maps

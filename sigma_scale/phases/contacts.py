@@ -52,8 +52,9 @@ def phase_contacts(
         the other; symmetric, 0 on the diagonal. ``length`` (phase, neighbour), float64: their
         length in µm, or in pixels where the map has no scale, as its ``units`` say. ``share``
         (phase, neighbour), float64: of the length of the phase's borders with all others here,
-        those within the row; NaN for a phase that touches none. ``map_edge`` (phase), int64:
-        edges of its pixels at the map's edge.
+        those within the row; NaN for a phase that touches none. ``share_error`` (phase,
+        neighbour), float64: its standard error. ``map_edge`` (phase), int64: edges of its pixels
+        at the map's edge.
 
     Raises
     ------
@@ -69,6 +70,10 @@ def phase_contacts(
     Lengths follow the edges of pixels, as stairs: a slanting border is up to the square root of 2
     longer than the straight line along it. They are for comparing phases of one map. The labels
     are read twice.
+
+    The error of a share p is that of counting n edges, sqrt(p (1 - p) / n) of the binomial
+    distribution, as if each edge were an independent point. Edges of one grain are not, so the
+    true uncertainty is larger, the more so the fewer grains a map has.
     """
     import xarray as xr
 
@@ -93,6 +98,8 @@ def phase_contacts(
     length = edges[0] * step_x + edges[1] * step_y
     total = length.sum(axis=1, keepdims=True)
     share = np.divide(length, total, out=np.full_like(length, np.nan), where=total > 0)
+    counted = np.maximum(edges.sum(axis=(0, 2))[:, np.newaxis], 1)
+    error = np.sqrt(share * (1.0 - share) / counted)
     dims = ("phase", "neighbour")
     recipe: dict[str, Any] = {
         "function": "sigma_scale.phases.phase_contacts",
@@ -106,6 +113,7 @@ def phase_contacts(
             "edges": (dims, edges.sum(axis=0), {"units": "pixel edges"}),
             "length": (dims, length, {"units": "pixel" if size is None else "µm"}),
             "share": (dims, share, {"units": ""}),
+            "share_error": (dims, error, {"units": ""}),
             "map_edge": (("phase",), map_edge, {"units": "pixel edges"}),
         },
         coords={"phase": phases, "neighbour": phases},

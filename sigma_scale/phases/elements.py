@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-__all__ = ["background_windows", "element_evidence", "element_summary", "guess_elements"]
+__all__ = [
+    "background_windows",
+    "element_evidence",
+    "element_summary",
+    "guess_elements",
+    "summary_of",
+]
 
 _logger = logging.getLogger(__name__)
 _LEAST_WEIGHT = 0.1  # of a line in its family, to be named as an overlap
@@ -148,12 +154,13 @@ def element_evidence(
     pandas.DataFrame
         One row per phase and line. Columns: ``element``; ``energy_kev``; ``net``, counts above
         the background windows; ``error``, their standard error; ``signal_to_noise``;
-        ``detection_limit``, Currie's in counts; ``share`` in the positive nets of the phase;
-        ``fitted`` and ``fitted_error``, the line's area with overlaps resolved (NaN where it
-        can't be fitted); ``overlaps``, lines of other elements within a FWHM that were
-        considered, the nearest first; ``decision``: ``"present"``, ``"trace"`` (of too small a
-        share), ``"overlapped"`` (it stands out, but a fit of the peaks of all elements doesn't
-        need its element) or ``"not detected"``.
+        ``detection_limit``, Currie's in counts; ``fitted`` and ``fitted_error``, the line's area
+        with overlaps resolved (NaN where it can't be fitted); ``share`` in the positive areas
+        (nets where there are none) of the phase; ``overlaps``, lines of other elements within a
+        FWHM that were considered, the nearest first; ``decision``: ``"present"``, ``"trace"`` (of
+        too small a share), ``"uncertain"`` (it is significant, but the peaks of the other elements
+        explain the spectrum nearly as well), ``"overlapped"`` (it stands out, which a line of an
+        element that is there, a FWHM away or less, or the fit explains) or ``"not detected"``.
 
     Raises
     ------
@@ -166,8 +173,12 @@ def element_evidence(
 
     Notes
     -----
-    The decision is taken on the measured significance; the detection limit says what a line
-    would have needed to be seen reliably, so it tells how much a ``"not detected"`` means.
+    The decision is taken on the significance of the fitted area, or of the net counts where there
+    is no fit: between strong neighbours, as Na Ka and Mg Ka beside Al Ka, the background windows
+    hold their peaks, and net counts are far too low. What is significant must also be needed by
+    :func:`sigma_scale.xray.suggest_lines`, which models what strong peaks do to their
+    surroundings. The detection limit says what a line would have needed to be seen reliably, so it
+    tells how much a ``"not detected"`` means.
     """
     _check_phases(spectra)
     beam = spectra.attrs.get("beam_energy_kev") if beam_energy_kev is None else beam_energy_kev
@@ -186,14 +197,22 @@ def element_evidence(
         table.insert(5, "detection_limit", found["detection_limit"].to_numpy())
         table["fitted"], table["fitted_error"] = _fitted(spectrum, lines, resolution, beam)
         table["overlaps"] = [" ".join(_overlaps(name, plausible, resolution)) for name in lines]
-        needed = table["element"].isin(_needed_elements(spectrum, lines, resolution, beam))
+        area, significance = _best(table)
+        table["share"] = np.maximum(area, 0.0)
+        table["share"] /= max(float(table["share"].sum()), np.finfo(float).tiny)
+        there = _needed_elements(spectrum, lines, resolution, beam)
+        needed = table["element"].isin(there)
+        near = [any(line(o).element in there for o in text.split()) for text in table["overlaps"]]
+        weak = ~(significance > min_significance)
         table["decision"] = np.select(
             [
-                ~(table["signal_to_noise"] > min_significance),
+                weak & (table["signal_to_noise"] > min_significance),
+                weak,
+                ~needed & np.array(near),
                 ~needed,
                 table["share"] < min_share,
             ],
-            ["not detected", "overlapped", "trace"],
+            ["overlapped", "not detected", "overlapped", "uncertain", "trace"],
             default="present",
         )
         tables.append(table.drop(columns=["gross", "background"]))
@@ -250,33 +269,59 @@ def element_summary(
 
     Notes
     -----
-    A line must rise above its background, and a fit of the peaks of all these elements
-    (:func:`sigma_scale.xray.suggest_lines`) must need its element: the tail of a strong
-    neighbouring peak does the first, but not the second.
+    Those that :func:`element_evidence` finds present.
     """
     _check_phases(spectra)
+    evidence = element_evidence(
+        spectra,
+        lines,
+        min_significance=min_significance,
+        min_share=min_share,
+        resolution_mn_ka_ev=resolution_mn_ka_ev,
+        beam_energy_kev=beam_energy_kev,
+    )
+    return summary_of(evidence, spectra)
+
+
+def summary_of(evidence: pd.DataFrame, spectra: xr.DataArray) -> pd.DataFrame:
+    """
+    Name the elements that evidence shows to be present.
+
+    Parameters
+    ----------
+    evidence : pandas.DataFrame
+        From :func:`element_evidence`.
+    spectra : xarray.DataArray, shape (phase, energy)
+        The spectra that it was found in.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As :func:`element_summary` gives it.
+    """
+    counts = np.asarray(spectra.sum("energy"), np.float64)
+    phases = spectra.indexes["phase"] if "phase" in spectra.indexes else range(len(counts))
+    present = evidence[evidence["decision"] == "present"]
+    present = present.sort_values("share", ascending=False, kind="stable")
     rows = []
-    for position in range(spectra.sizes["phase"]):
-        spectrum = spectra.isel(phase=position)
-        table = guess_elements(spectrum, lines, resolution_mn_ka_ev=resolution_mn_ka_ev)
-        seen = table[
-            (table["significance"] > min_significance) & (table["share"] >= min_share)
-        ].sort_values("net", ascending=False, kind="stable")
-        needed = _needed_elements(spectrum, lines, resolution_mn_ka_ev, beam_energy_kev)
-        seen = seen[seen["element"].isin(needed)]
+    for phase, total in zip(phases, counts.tolist(), strict=True):
+        seen = present[present.index.get_level_values("phase") == phase]
         shares = seen.groupby("element", sort=False)["share"].sum()
         ordered = shares.sort_values(ascending=False, kind="stable").index
-        rows.append(
-            {
-                "elements": " ".join(ordered),
-                "main_line": seen.index[0] if len(seen) else "",
-                "counts": float(spectrum.sum()),
-            }
-        )
-    phases = spectra.indexes["phase"] if "phase" in spectra.indexes else range(len(rows))
+        main = seen.index.get_level_values("line")
+        rows.append((" ".join(ordered), main[0] if len(seen) else "", total))
     return pd.DataFrame(
         rows, columns=["elements", "main_line", "counts"], index=pd.Index(phases, name="phase")
     )
+
+
+def _best(table: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Counts of each line and their significance: of the fit, or of the windows without one."""
+    fitted, error = table["fitted"].to_numpy(), table["fitted_error"].to_numpy()
+    there = np.isfinite(fitted) & (error > 0)
+    area = np.where(there, fitted, table["net"].to_numpy())
+    noise = np.divide(fitted, error, out=table["signal_to_noise"].to_numpy(copy=True), where=there)
+    return area, noise
 
 
 def _needed_elements(

@@ -53,25 +53,27 @@ def end_member_array(
     ShapeMismatchError
         If they have other channels than the map, by number or by energy.
     ParameterError
-        If they have other dimensions, there are none, or two have the same name.
+        If they have other dimensions, are no numbers, there are none, or two have the same name.
     """
     import pandas as pd
     import xarray as xr
 
     if isinstance(end_members, pd.DataFrame):
-        values = end_members.to_numpy(np.float64).T
+        values = _numbers(end_members.to_numpy().T)
         names: list[Any] = [str(name) for name in end_members.columns]
         numeric = end_members.index.dtype.kind in "iuf"
         given = end_members.index.to_numpy(np.float64) if numeric else None
-    elif set(end_members.dims) == set(_DIMS):
+    elif set(getattr(end_members, "dims", ())) == set(_DIMS) and hasattr(end_members, "to_numpy"):
         turned = end_members.transpose(*_DIMS)
-        values = turned.to_numpy().astype(np.float64)
+        values = _numbers(turned.to_numpy())
         indexes = turned.indexes
         names = list(indexes["phase"]) if "phase" in indexes else list(range(len(values)))
         given = indexes["energy"].to_numpy() if "energy" in indexes else None
     else:
+        given_dims = getattr(end_members, "dims", type(end_members).__name__)
         raise ParameterError(
-            f"End-members have the dimensions (phase, energy), got {end_members.dims}."
+            "End-members are an xarray.DataArray with the dimensions (phase, energy) or a table "
+            f"as unmix gives it, got {given_dims}."
         )
     if len(values) == 0:
         raise ParameterError("There are no end-members. Give at least one.")
@@ -84,7 +86,8 @@ def end_member_array(
             f"The end-members have {values.shape[1]} channels, the map {channels.size}. Take them "
             "from the same map, or read them with read_end_members, which changes their channels."
         )
-    if given is not None and np.abs(given - channels).max() > _SAME * image.energy.scale_kev:
+    # Not less or equal: energies that are NaN are none.
+    if given is not None and not (np.abs(given - channels).max() <= _SAME * image.energy.scale_kev):
         raise ShapeMismatchError(
             f"The end-members' channels lie from {given[0]:.4g} to {given[-1]:.4g} keV, those of "
             f"the map from {channels[0]:.4g} to {channels[-1]:.4g} keV. Give both one calibration."
@@ -95,6 +98,12 @@ def end_member_array(
         coords={"phase": names, "energy": ("energy", channels, {"units": "keV"})},
         name="end_member",
     )
+
+
+def _numbers(values: NDArray[Any]) -> NDArray[np.float64]:
+    if values.dtype.kind not in "fiub":
+        raise ParameterError(f"End-members must be numbers, got {values.dtype}.")
+    return values.astype(np.float64)
 
 
 def checked_profiles(members: xr.DataArray, used: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -139,6 +148,8 @@ def checked_profiles(members: xr.DataArray, used: NDArray[np.bool_]) -> NDArray[
             f"The end-members {', '.join(names[empty])} have no counts in the channels that are "
             "used. Leave them out."
         )
+    # So that squares of very large or small numbers neither overflow nor vanish.
+    values = values / values.max(axis=1, keepdims=True)
     _check_independent(values, names)
     profiles = np.zeros((used.size, len(values)))
     profiles[used] = (values / values.sum(axis=1, keepdims=True)).T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +40,7 @@ def read_k_factors(path: str | os.PathLike[str]) -> dict[str, float]:
     SourceNotFoundError
         If there is no such file.
     FileFormatError
-        If it is no such table, names a line twice, or a factor is no number.
+        If it is no such table, names a line twice or not at all, or a factor is no number.
     """
     import pandas as pd
 
@@ -47,10 +48,18 @@ def read_k_factors(path: str | os.PathLike[str]) -> dict[str, float]:
     if not source.is_file():
         raise SourceNotFoundError(f"There is no table of k-factors at {source}.")
     try:
-        table = pd.read_csv(
-            source, sep=r"\s*[,;\t]\s*", engine="python", comment="#", dtype=str
-        ).dropna(how="all")
-    except (ValueError, OSError) as error:
+        with warnings.catch_warnings():
+            # A row of more fields than the header has would otherwise move or lose its numbers.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(
+                source,
+                sep=r"\s*[,;\t]\s*",
+                engine="python",
+                comment="#",
+                dtype=str,
+                index_col=False,
+            ).dropna(how="all")
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:
         raise FileFormatError(f"{source} can't be read as a table of k-factors: {error}") from error
     missing = [name for name in ("line", "k_factor") if name not in table]
     if missing:
@@ -58,6 +67,8 @@ def read_k_factors(path: str | os.PathLike[str]) -> dict[str, float]:
             f"{source} has no column {' or '.join(missing)}; it has: {', '.join(table.columns)}. "
             "A table of k-factors begins with 'line,k_factor'."
         )
+    if table["line"].isna().any():
+        raise FileFormatError(f"{source} has a row that names no line.")
     names = [str(name).strip() for name in table["line"]]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -105,8 +116,8 @@ def checked_k_factors(
             f"There are no k-factors for {', '.join(missing)}. Give them, or leave these lines "
             f"out; there are some for {', '.join(known) or 'no line'}."
         )
-    values = np.array([float(known[name]) for name in lines])
-    spreads = np.array([float((errors or {}).get(name, 0.0)) for name in lines])
+    values = np.array([_number(known[name]) for name in lines])
+    spreads = np.array([_number((errors or {}).get(name, 0.0)) for name in lines])
     for what, numbers, right in (
         ("k-factor", values, np.isfinite(values) & (values > 0)),
         ("error of the k-factor", spreads, np.isfinite(spreads) & (spreads >= 0)),
@@ -115,3 +126,11 @@ def checked_k_factors(
         if wrong:
             raise ParameterError(f"Not a positive {what}: {', '.join(wrong)}.")
     return values, spreads
+
+
+def _number(value: object) -> float:
+    """Give a number as it is, and NaN for what is none."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return float("nan")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from sigma_scale.errors import ParameterError
+from sigma_scale.errors import ParameterError, ShapeMismatchError
 from sigma_scale.phases.net_lines import net_lines
 from sigma_scale.xray import line
 
@@ -171,7 +171,9 @@ def k_ratios(
     ------
     ParameterError
         If standards are missing (the lines are named), two lines are of one element, intensities
-        are not net counts, or the live time or current is not positive.
+        are not net counts, or the live time or current is not positive or no single number.
+    ShapeMismatchError
+        If there are other live times than spectra.
 
     Notes
     -----
@@ -204,10 +206,7 @@ def k_ratios(
             f"There are several lines of {', '.join(twice)}; choose one, or the total counts them "
             "more than once."
         )
-    for name, value in (("live_time_s", live_time_s), ("beam_current_na", beam_current_na)):
-        numbers = np.asarray(value, np.float64)
-        if not (np.isfinite(numbers) & (numbers > 0)).all():
-            raise ParameterError(f"{name} must be positive and finite.")
+    _check_dose(net, live_time_s, beam_current_na)
     own = [standards[name] for name in lines]
     over = {"line": lines}
 
@@ -235,3 +234,26 @@ def k_ratios(
         recipe["live_time_s"] = float(live_time_s)
     result = xr.Dataset(parts, attrs={"recipe": recipe, "statement": _STATEMENT})
     return result.assign_coords(element=("line", elements))
+
+
+def _check_dose(
+    net: xr.DataArray, live_time_s: float | xr.DataArray, beam_current_na: float
+) -> None:
+    import xarray as xr
+
+    for name, value in (("live_time_s", live_time_s), ("beam_current_na", beam_current_na)):
+        numbers = np.asarray(value, np.float64)
+        if numbers.ndim and not isinstance(value, xr.DataArray):
+            raise ParameterError(
+                f"{name} is one number, or the live time an xarray.DataArray over the dimensions "
+                f"of the counts; got an array of the shape {numbers.shape}."
+            )
+        if not (np.isfinite(numbers) & (numbers > 0)).all():
+            raise ParameterError(f"{name} must be positive and finite.")
+    if isinstance(live_time_s, xr.DataArray):
+        sizes = live_time_s.sizes
+        if any(size != net.sizes.get(dim) for dim, size in sizes.items()):
+            raise ShapeMismatchError(
+                f"The live times are over {dict(sizes)}, the counts over {dict(net.sizes)}. Give "
+                "one for each spectrum."
+            )

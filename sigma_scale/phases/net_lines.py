@@ -22,11 +22,15 @@ __all__ = [
     "QUANTILE",
     "detection_limits",
     "energy_axis",
+    "instrument_of",
     "line_coordinates",
     "net_lines",
     "resolution_of",
     "spectra_and_variance",
 ]
+
+_UNEVEN = 0.1
+"""By how much of a channel energies may miss even steps: they may be of single precision."""
 
 QUANTILE = NormalDist().inv_cdf(0.95)
 """Currie's k, 1.645: one standard normal value in twenty lies above it."""
@@ -138,6 +142,7 @@ def net_lines(
                 "background_width_fwhm": background_width,
                 "resolution_mn_ka_ev": resolution_mn_ka_ev,
             },
+            **instrument_of(spectra),
             **unit,
         },
     )
@@ -217,10 +222,11 @@ def spectra_and_variance(
     ShapeMismatchError
         If they don't have the same shape.
     """
-    if not spectra.dims or spectra.dims[-1] != "energy" or "energy" not in spectra.coords:
-        raise ParameterError(
-            f"A spectrum has the dimension and coordinate energy, got {spectra.dims}."
-        )
+    dims = getattr(spectra, "dims", type(spectra).__name__)
+    if not dims or dims[-1] != "energy" or "energy" not in spectra.coords:
+        raise ParameterError(f"A spectrum has the dimension and coordinate energy, got {dims}.")
+    if spectra.dtype.kind not in "fiub":
+        raise ParameterError(f"The spectrum must be numbers, got {spectra.dtype}.")
     counts = np.asarray(spectra, np.float64)
     if not (np.isfinite(counts) & (counts >= 0)).all():
         raise ParameterError("The spectrum has negative values, NaN or infinity: not counts.")
@@ -243,12 +249,20 @@ def energy_axis(spectra: xr.DataArray) -> EnergyAxis:
     Raises
     ------
     EnergyRangeError
-        If there is only one channel.
+        If there is only one channel, or none.
+    ParameterError
+        If the energies don't ascend in even steps.
     """
     energy = spectra.indexes["energy"].to_numpy()
-    if len(energy) == 1:
+    if len(energy) <= 1:
         raise EnergyRangeError("A spectrum of one channel shows no lines.")
     scale = float(energy[-1] - energy[0]) / (len(energy) - 1)
+    even = energy[0] + scale * np.arange(len(energy))
+    if scale > 0 and np.abs(energy - even).max() > _UNEVEN * scale:
+        raise ParameterError(
+            "The energies of a spectrum must ascend in even steps, in keV: windows and peaks are "
+            "found by channel. Take a range of channels without gaps."
+        )
     return EnergyAxis(len(energy), scale, float(energy[0]))
 
 
@@ -257,6 +271,11 @@ def resolution_of(spectra: xr.DataArray, given: float | None) -> float:
     if given is not None:
         return given
     return float(spectra.attrs.get("resolution_mn_ka_ev", DEFAULT_RESOLUTION_MN_KA_EV))
+
+
+def instrument_of(spectra: xr.DataArray) -> dict[str, str]:
+    """Attribute ``instrument`` of spectra, for what is made of them; empty where there is none."""
+    return {name: spectra.attrs[name] for name in ("instrument",) if name in spectra.attrs}
 
 
 def line_coordinates(lines: Sequence[str]) -> dict[str, object]:

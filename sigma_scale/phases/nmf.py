@@ -216,8 +216,14 @@ def nmf_matrix(
     EmptyMapError
         If there are no counts.
     """
-    if spectra.dims != ("phase", "energy"):
-        raise ParameterError(f"Spectra have the dimensions (phase, energy), got {spectra.dims}.")
+    dims = getattr(spectra, "dims", type(spectra).__name__)
+    if dims != ("phase", "energy") or "energy" not in spectra.coords:
+        raise ParameterError(
+            "Spectra have the dimensions (phase, energy) and the coordinate energy in keV, got "
+            f"{dims}."
+        )
+    if not isinstance(n_components, int | np.integer):
+        raise ParameterError(f"n_components must be a whole number, got {n_components!r}.")
     values = np.asarray(spectra, np.float64)
     if not 1 <= n_components <= len(values):
         raise ParameterError(
@@ -288,7 +294,7 @@ def _initial_components(
 ) -> NDArray[np.float64]:
     if isinstance(initial, pd.DataFrame):
         return initial.to_numpy(np.float64).T
-    if hasattr(initial, "dims"):
+    if hasattr(initial, "dims") or np.ndim(initial) > 1:
         return np.atleast_2d(np.asarray(initial, np.float64))
     labels = _labels(spectra)
     unknown = [str(label) for label in initial if label not in labels]

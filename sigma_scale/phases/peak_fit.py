@@ -9,7 +9,7 @@ S Ka and Pb Ma.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,13 +18,21 @@ from sigma_scale.errors import EnergyRangeError, ParameterError, SigmaScaleWarni
 from sigma_scale.phases.net_lines import (
     QUANTILE,
     energy_axis,
+    instrument_of,
     line_coordinates,
     resolution_of,
     spectra_and_variance,
 )
+from sigma_scale.phases.peak_response import Response, peak_shapes, refine_response
+from sigma_scale.phases.peak_solve import (
+    LEAST_VARIANCE,
+    first_variance,
+    least_variance,
+    solve_weighted,
+)
 from sigma_scale.xray import XrayLine, line, lines_of
 from sigma_scale.xray.continuum import smooth_basis
-from sigma_scale.xray.families import excited_families, gaussian_peaks
+from sigma_scale.xray.families import excited_families
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +45,9 @@ if TYPE_CHECKING:
 __all__ = ["fit_lines"]
 
 _LOWEST_KEV = 0.16  # below lie the detector's zero peak and its noise threshold
-_LEAST_VARIANCE = 0.1  # of a channel, so that empty ones don't get an infinite weight
 _ITERATIONS = 60
 _TOLERANCE = 1e-7
+_ROUNDS = 2  # of refining the response and its weights
 _LEAST_EIGENVALUE = 1e-9  # of the correlation of peak shapes; below, they are the same shape
 
 
@@ -49,11 +57,18 @@ class _Design:
 
     columns: NDArray[np.float64]
     """Shape (channel, column)."""
-    n_families: int
+    families: tuple[tuple[XrayLine, ...], ...]
     of_line: NDArray[np.intp]
     """Column of each line."""
     weight: NDArray[np.float64]
     """Counts of each line per unit of its column."""
+    slopes: NDArray[np.float64] | None = None
+    """Shape (direction, channel, column): change of the columns with the response's errors."""
+
+    @property
+    def n_families(self) -> int:
+        """Columns before those of the continuum."""
+        return len(self.families)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,7 @@ def fit_lines(
     *,
     variance: xr.DataArray | None = None,
     non_negative: bool = False,
+    refine: bool = True,
     energy_range: tuple[float, float] | None = None,
     resolution_mn_ka_ev: float | None = None,
     beam_energy_kev: float | None = None,
@@ -90,6 +106,10 @@ def fit_lines(
         fitted counts, after Poisson's law.
     non_negative : bool, default: False
         Allow no negative amounts. Their estimates of absent lines are then biased upward.
+    refine : bool, default: True
+        Find the detector's calibration (offset and gain), its width and the tail of its peaks from
+        the sum of all these spectra, near what is known of them, and draw the escape peaks of
+        silicon. False: Gaussians of the given width at the energies of the table.
     energy_range : tuple of float, optional
         Energies in keV to fit. None: from 0.16 keV, above the detector's zero peak, to the beam
         energy or the end of the axis.
@@ -104,7 +124,10 @@ def fit_lines(
         Over (..., line), float64: ``net``, the area of each line (not of its family);
         ``net_error``, from the covariance; ``signal_to_noise``; ``detection_limit``, Currie's,
         which overlaps raise. ``net_covariance`` (..., line, line_2). ``reduced_chi_square``
-        (...). ``fitted`` and ``continuum`` (..., energy): counts, NaN outside the fit.
+        (...). ``fitted`` and ``continuum`` (..., energy): counts, NaN outside the fit. The
+        attribute ``response`` has the detector's: ``resolution_mn_ka_ev``, ``offset_ev`` and
+        ``gain`` (a channel called E holds ``gain E + offset``), ``tail``, the share of a peak in
+        its tail, which belongs to its area, and ``escape``, whose peaks don't.
 
     Raises
     ------
@@ -128,10 +151,12 @@ def fit_lines(
     Weighted least squares, the weights from the fit before until they settle: of a linear model
     that is the maximum of Poisson's likelihood (P. McCullagh, J. A. Nelder, Generalized Linear
     Models, 1989, 2.5). The covariance is the inverse of ``A.T W A`` with all columns A, whether
-    an amount is held at 0 or not. The continuum is a cubic spline with wide knots. Escape peaks,
-    pile-up, tails and errors of calibration are not modelled, nor are absorption edges; a reduced
-    chi-square well above 1 tells of them, and the errors are then too small. Weights within
-    a family are eXSpy's, whatever the beam energy.
+    an amount is held at 0 or not. The continuum is a cubic spline with wide knots. The response is
+    one for all spectra, since one detector measured them; its errors are part of the covariance.
+    Name all elements that show strong peaks: one that is not named pulls at its neighbours and at
+    the response. Pile-up and absorption edges are not modelled; a reduced chi-square well above 1
+    tells of them, and the errors are then too small. Weights within a family are eXSpy's, whatever
+    the beam energy.
     """
     import xarray as xr
 
@@ -140,15 +165,20 @@ def fit_lines(
     beam = spectra.attrs.get("beam_energy_kev") if beam_energy_kev is None else beam_energy_kev
     energy = energy_axis(spectra).values
     inside = _fitted_channels(energy, energy_range, beam)
-    design = _design(lines, energy[inside], resolution, beam)
+    nominal = Response(resolution, escape=refine)
+    design = _design(lines, energy[inside], nominal, beam)
     n_columns = design.columns.shape[1]
     if n_columns >= len(energy[inside]):
         raise ParameterError(
             f"There are {n_columns} shapes to fit to {len(energy[inside])} channels. Name fewer "
             "lines, or fit a wider range of energies."
         )
-    flat = counts[..., inside].reshape(-1, len(energy[inside]))
+    flat = counts[..., inside].reshape(-1, int(inside.sum()))
     given = variances[..., inside].reshape(flat.shape)
+    response = nominal
+    if refine and flat.any():
+        whole = None if variance is None else given.sum(axis=0)
+        response, design = _refined(design, energy[inside], flat.sum(axis=0), whole, nominal)
     fits = [
         _fit(design, row, None if variance is None else spread, lines, non_negative=non_negative)
         for row, spread in zip(flat, given, strict=True)
@@ -156,7 +186,7 @@ def fit_lines(
     amounts = np.array([fit.amounts for fit in fits]).reshape(-1, n_columns)
     index, weight = design.of_line, design.weight
     net = amounts[:, index] * weight
-    covariance = np.array([fit.covariance[np.ix_(index, index)] for fit in fits])
+    covariance = np.array([fit.covariance[np.ix_(index, index)] for fit in fits], np.float64)
     covariance = covariance.reshape(-1, len(lines), len(lines)) * weight * weight[:, None]
     error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
     unseen = np.array([fit.unseen for fit in fits]).reshape(-1, design.n_families)
@@ -171,7 +201,7 @@ def fit_lines(
     def over_energy(columns: slice) -> tuple[tuple[object, ...], NDArray[np.float64]]:
         full = np.full((*shape, len(energy)), np.nan)
         model = amounts[:, columns] @ design.columns[:, columns].T
-        full[..., inside] = model.reshape(*shape, -1)
+        full[..., inside] = model.reshape(*shape, len(model.T))
         return (*outer, "energy"), full
 
     return xr.Dataset(
@@ -197,10 +227,13 @@ def fit_lines(
                 "function": "fit_lines",
                 "lines": list(lines),
                 "non_negative": non_negative,
+                "refine": refine,
                 "energy_range_kev": [float(energy[inside][0]), float(energy[inside][-1])],
                 "resolution_mn_ka_ev": resolution,
                 "beam_energy_kev": beam,
             },
+            "response": asdict(response),
+            **instrument_of(spectra),
             "units": spectra.attrs.get("units", "counts"),
         },
     )
@@ -221,7 +254,7 @@ def _fitted_channels(
 
 
 def _design(
-    lines: Sequence[str], energy: NDArray[np.float64], resolution: float, beam: float | None
+    lines: Sequence[str], energy: NDArray[np.float64], response: Response, beam: float | None
 ) -> _Design:
     """Make the shapes: families of the lines, other families of their elements, continuum."""
     if isinstance(lines, str) or len(lines) == 0 or len(set(lines)) < len(lines):
@@ -248,22 +281,37 @@ def _design(
             beam_energy_kev=excitation,
         ):
             families.setdefault((element, family.shell), family.lines)
-    shapes = [
-        gaussian_peaks(
-            energy,
-            np.array([item.energy_kev for item in members]),
-            np.array([item.weight for item in members]),
-            resolution_mn_ka_ev=resolution,
-        )
-        for members in families.values()
-    ]
+    members = tuple(families.values())
     places = {key: number for number, key in enumerate(families)}
     return _Design(
-        np.column_stack([*shapes, smooth_basis(energy)]),
-        len(shapes),
+        np.column_stack([peak_shapes(energy, members, response), smooth_basis(energy)]),
+        members,
         np.array([places[item.element, item.shell] for item in named]),
         np.array([item.weight for item in named]),
     )
+
+
+def _refined(
+    design: _Design,
+    energy: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    variance: NDArray[np.float64] | None,
+    nominal: Response,
+) -> tuple[Response, _Design]:
+    """Draw the peaks as the detector does that measured the sum of all spectra."""
+    continuum = design.columns[:, design.n_families :]
+
+    def columns_of(response: Response) -> NDArray[np.float64]:
+        return np.column_stack([peak_shapes(energy, design.families, response), continuum])
+
+    spread = first_variance(counts) if variance is None else least_variance(variance)
+    for _ in range(_ROUNDS if variance is None else 1):
+        response, slopes = refine_response(counts, spread, columns_of, nominal)
+        columns = columns_of(response)
+        if variance is None:
+            amounts = solve_weighted(columns, counts, spread, non_negative=False)
+            spread = np.maximum(columns @ amounts, LEAST_VARIANCE)
+    return response, replace(design, columns=columns, slopes=slopes)
 
 
 def _fit(
@@ -274,15 +322,12 @@ def _fit(
     *,
     non_negative: bool,
 ) -> _Fit:
-    from scipy.ndimage import uniform_filter1d
-
     columns = design.columns
     if variance is None:
-        # Weights from single small counts would pull the fit down.
-        spread = np.maximum(uniform_filter1d(counts, 9, mode="nearest"), _LEAST_VARIANCE)
+        spread = first_variance(counts)
         for _ in range(_ITERATIONS):
-            amounts = _solve(columns, counts, spread, non_negative=non_negative)
-            before, spread = spread, np.maximum(columns @ amounts, _LEAST_VARIANCE)
+            amounts = solve_weighted(columns, counts, spread, non_negative=non_negative)
+            before, spread = spread, np.maximum(columns @ amounts, LEAST_VARIANCE)
             if np.allclose(before, spread, rtol=_TOLERANCE):
                 break
         else:
@@ -292,47 +337,24 @@ def _fit(
                 SigmaScaleWarning,
                 stacklevel=3,
             )
-        least = _LEAST_VARIANCE
+        least = LEAST_VARIANCE
     else:
-        positive = variance[variance > 0]
-        # A channel of a measured spectrum that never counted is no exact zero.
-        least = float(positive.min()) if positive.size else 1.0
-        spread = np.maximum(variance, least)
-        amounts = _solve(columns, counts, spread, non_negative=non_negative)
+        spread = least_variance(variance)
+        least = float(spread.min())
+        amounts = solve_weighted(columns, counts, spread, non_negative=non_negative)
     fitted = columns @ amounts
-    covariance = _covariance(columns, spread, design, lines)
+    covariance = _covariance(columns, spread, design, lines, amounts)
     unseen = np.empty(design.n_families)
     for number in range(design.n_families):
         own = columns[:, number] * max(float(amounts[number]), 0.0)
         # The line's own counts add nothing to the noise where it is absent.
         share = np.clip(own / np.maximum(fitted, least), 0.0, 1.0)
         without = np.maximum(spread * (1.0 - share), least)
-        unseen[number] = np.sqrt(_covariance(columns, without, design, lines)[number, number])
+        others = np.where(np.arange(len(amounts)) == number, 0.0, amounts)
+        absent = _covariance(columns, without, design, lines, others)
+        unseen[number] = np.sqrt(absent[number, number])
     chi_square = float(((counts - fitted) ** 2 / spread).sum())
     return _Fit(amounts, covariance, unseen, chi_square)
-
-
-def _solve(
-    columns: NDArray[np.float64],
-    counts: NDArray[np.float64],
-    spread: NDArray[np.float64],
-    *,
-    non_negative: bool,
-) -> NDArray[np.float64]:
-    """Weighted least squares, on columns of length 1."""
-    from scipy.optimize import nnls
-
-    root = 1.0 / np.sqrt(spread)
-    weighted = columns * root[:, None]
-    length = np.linalg.norm(weighted, axis=0)
-    weighted /= length
-    target = counts * root
-    if non_negative:
-        amounts, _ = nnls(weighted, target)
-    else:
-        # Columns of length 1 keep the normal equations good-natured, and they are the quicker.
-        amounts = np.linalg.pinv(weighted.T @ weighted, hermitian=True) @ (weighted.T @ target)
-    return np.asarray(amounts / length)
 
 
 def _covariance(
@@ -340,8 +362,9 @@ def _covariance(
     spread: NDArray[np.float64],
     design: _Design,
     lines: Sequence[str],
+    amounts: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Inverse of the weighted normal equations."""
+    """Inverse of the weighted normal equations, and what the response's errors add."""
     weighted = columns / np.sqrt(spread)[:, None]
     length = np.linalg.norm(weighted, axis=0)
     gram = (weighted / length).T @ (weighted / length)
@@ -356,5 +379,9 @@ def _covariance(
             f"The peaks of {' and '.join(names)} have the same shape and can't be told apart in "
             "this range of energies. Leave one out, or fit a range with further lines of them."
         )
-    inverse = np.linalg.pinv(gram, hermitian=True)
-    return np.asarray(inverse / length / length[:, None])
+    inverse = np.linalg.pinv(gram, hermitian=True) / length / length[:, None]
+    if design.slopes is not None:
+        moved = (design.slopes @ amounts) / np.sqrt(spread)
+        wrong = inverse @ (weighted.T @ moved.T)
+        inverse = inverse + wrong @ wrong.T
+    return np.asarray(inverse)

@@ -82,8 +82,8 @@ def unmix_pixels(
     ------
     ParameterError
         If end-members are negative, not numbers, empty in the channels used, or so nearly sums of
-        one another that amounts mean nothing (it names which), there is no such method, or the
-        tolerance is not positive.
+        one another that amounts mean nothing (it names which), there is no such method, a range
+        to leave out is no pair, or the tolerance is not positive.
     ShapeMismatchError
         If the end-members are of other channels than the image.
     EnergyRangeError
@@ -176,6 +176,11 @@ def _channels_used(
     image: SpectrumImage, left_out: Sequence[tuple[float, float]]
 ) -> NDArray[np.bool_]:
     used = np.arange(image.energy.size) >= image.processing.zeroed_below
+    if any(np.shape(limits) != (2,) for limits in left_out):
+        raise ParameterError(
+            f"Ranges to leave out are pairs of energies in keV, such as [(0.0, 0.2)], got "
+            f"{left_out!r}."
+        )
     for low, high in left_out:
         if not low < high:
             raise EnergyRangeError(

@@ -130,10 +130,10 @@ def soft_proportions(
     variance of belonging to a cluster, var(p) + mean(p (1 - p)): sampling and assignment together.
     ``assignment_error`` is sqrt(sum of p (1 - p)) / n. Both take pixels as independent.
     """
-    source = _checked_probabilities(probabilities)
+    source = checked_probabilities(probabilities)
     height, width, n = source.shape
     area = _pixel_area(source, pixel_area)
-    labels = _labels_of(source)
+    labels = labels_of(source)
     bands = row_bands(source.shape, [source.data], pixels=max(_BAND_VALUES // n, 1))
     sums, variances = np.zeros((height, n + 1)), np.zeros((height, n + 1))
     for start, stop in bands:
@@ -169,7 +169,17 @@ def _sum_band(
         )
 
 
-def _checked_probabilities(probabilities: xr.DataArray) -> xr.DataArray:
+def checked_probabilities(probabilities: xr.DataArray) -> xr.DataArray:
+    """
+    Probabilities of clusters as (y, x, cluster).
+
+    Raises
+    ------
+    EmptyMapError
+        If there are none.
+    ParameterError
+        If they are no numbers or have other dimensions.
+    """
     dims = tuple(getattr(probabilities, "dims", ()))
     if len(dims) != 3 or not {"y", "x"} < set(dims):  # noqa: PLR2004
         raise ParameterError(
@@ -183,7 +193,15 @@ def _checked_probabilities(probabilities: xr.DataArray) -> xr.DataArray:
     return probabilities.transpose("y", "x", ...)
 
 
-def _labels_of(probabilities: xr.DataArray) -> NDArray[np.int64]:
+def labels_of(probabilities: xr.DataArray) -> NDArray[np.int64]:
+    """
+    Labels along the third dimension of probabilities.
+
+    Raises
+    ------
+    ParameterError
+        If they are not different whole numbers from 0 upward.
+    """
     dim = probabilities.dims[2]
     labels = np.asarray(probabilities[dim].to_numpy())
     if labels.dtype.kind not in "iu" or len(set(labels.tolist())) < len(labels) or labels.min() < 0:

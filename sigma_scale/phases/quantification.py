@@ -112,14 +112,7 @@ def cliff_lorimer(
     """
     import xarray as xr
 
-    given = intensities
-    if isinstance(given, xr.DataArray):
-        given = given.to_dataset(name="net")
-    if "net" not in given or "line" not in given["net"].dims:
-        raise ParameterError(
-            "Intensities are a variable 'net' with the dimension 'line'; these have "
-            f"{', '.join(map(str, given)) or 'nothing'} with {', '.join(map(str, given.dims))}."
-        )
+    given = _as_dataset(intensities)
     if unit not in get_args(Unit):
         raise ParameterError(f"unit must be 'weight' or 'atomic', got {unit!r}.")
     attrs = {**given.attrs, **given["net"].attrs}
@@ -131,6 +124,8 @@ def cliff_lorimer(
         per_atom = 1.0 / np.array([atomic_weight(element) for element in elements])
     if min_intensity is None:
         min_intensity = 0.0 if attrs.get("units") == "share" else _LEAST_INTENSITY
+    if not min_intensity >= 0:
+        raise ParameterError(f"min_intensity must be 0 or more, got {min_intensity}.")
     used: dict[str, Any] = {"factors": factors * per_atom, "least": min_intensity}
     parts = {"composition": _over_lines(_composition, given["net"], **used)}
     with_factors = used | {"spreads": spreads * per_atom}
@@ -166,6 +161,26 @@ def cliff_lorimer(
         units=_UNIT_NAMES[unit],
         statement=STATEMENTS.get(str(instrument), _UNKNOWN_INSTRUMENT),
     )
+
+
+def _as_dataset(intensities: xr.Dataset | xr.DataArray) -> xr.Dataset:
+    import xarray as xr
+
+    given = intensities
+    if isinstance(given, xr.DataArray):
+        given = given.to_dataset(name="net")
+    if not isinstance(given, xr.Dataset):
+        raise ParameterError(
+            "Intensities are an xarray.Dataset or DataArray over 'line', got "
+            f"{type(given).__name__}."
+        )
+    if "net" not in given or "line" not in given["net"].dims or "line" not in given.coords:
+        raise ParameterError(
+            "Intensities are a variable 'net' with the dimension 'line', which names the lines; "
+            f"these have {', '.join(map(str, given)) or 'nothing'} with "
+            f"{', '.join(map(str, given.dims))}."
+        )
+    return given
 
 
 def _one_line_each(lines: Sequence[str]) -> list[str]:

@@ -15,7 +15,14 @@ from sigma_scale.errors import (
     ShapeMismatchError,
     SigmaScaleWarning,
 )
-from sigma_scale.phases.spectra_pass import LabelSums, join_sums, region_label_sums
+from sigma_scale.phases.proportions import checked_probabilities, labels_of
+from sigma_scale.phases.spectra_pass import (
+    LabelSums,
+    check_size,
+    join_sums,
+    region_label_sums,
+    region_soft_sums,
+)
 from sigma_scale.spectra.passes import plan_regions
 
 if TYPE_CHECKING:
@@ -27,7 +34,7 @@ if TYPE_CHECKING:
     from sigma_scale.spectra import SpectrumImage
     from sigma_scale.spectra.regions import RegionPlan
 
-__all__ = ["phase_spectra"]
+__all__ = ["phase_spectra", "soft_phase_spectra"]
 
 _FAN_IN = 8
 """Partial sums that are added by one task."""
@@ -78,7 +85,9 @@ def phase_spectra(
         ``normalised``: sum of the spectra that are each divided by their total, without the
         channels that were removed; ``mean_normalised``: its mean. ``mean``: mean of the
         processed spectra, so of the normalised ones where the image is normalised. Each has its
-        standard error in ``counts_error``, ``mean_counts_error`` and so on.
+        standard error in ``counts_error``, ``mean_counts_error`` and so on. Their attributes
+        ``instrument``, ``resolution_mn_ka_ev`` and, where it is known, ``beam_energy_kev`` are
+        what functions that measure lines in them look for.
 
         Over ``phase``: ``n_pixels``, int64: (binned) pixels that were taken. ``total_counts``: sum
         of ``counts``. ``weight``: sum of the weights, where a probability weights the spectra.
@@ -123,17 +132,18 @@ def phase_spectra(
         raise ParameterError("A threshold needs probabilities. Give `probability` as well.")
     if threshold is not None and not 0 <= threshold < 1:
         raise ParameterError(f"threshold is a probability from 0 to below 1, not {threshold}.")
-    for name, given in (("labels", labels), ("totals", total), ("probabilities", probability)):
-        if given is not None and given.shape != image.shape[:2]:
-            raise ShapeMismatchError(
-                f"The {name} have the shape {given.shape}, the image {image.shape[:2]}."
-            )
-    sums = _sums(image, (labels, total, probability), threshold=threshold, noise=noise)
+    _check_shapes(image, labels=labels, totals=total, probabilities=probability)
+    sums = _sums(
+        image, (labels, total, probability), region_label_sums, threshold=threshold, noise=noise
+    )
     if sums.labels.size == 0:
         raise EmptyMapError("No pixel belongs to a phase: all labels are negative.")
     wanted = sums.labels if phases is None else np.asarray(phases, np.int64)
     weighted = probability is not None and threshold is None
     result = _dataset(image, _of_phases(sums, wanted), weighted=weighted)
+    for spectra in result.data_vars.values():
+        if "energy" in spectra.dims:  # what net_lines and the like need to know
+            spectra.attrs.update(image.metadata.measured_with())
     return result.assign_attrs(
         recipe={
             "function": "phase_spectra",
@@ -144,13 +154,102 @@ def phase_spectra(
     )
 
 
+def soft_phase_spectra(
+    image: SpectrumImage,
+    memberships: xr.DataArray,
+    *,
+    total: xr.DataArray | None = None,
+    threshold: float | None = None,
+) -> xr.Dataset:
+    """
+    Sum and average the spectra of phases to which each pixel belongs in part.
+
+    Parameters
+    ----------
+    image : SpectrumImage, shape (y, x, energy)
+        X-ray counts, seen through its processing.
+    memberships : xarray.DataArray, shape (y, x, phase)
+        How much of each (binned) pixel belongs to each phase, or how likely, 0 to 1; NaN counts as
+        0. They need not sum to 1. The name of the third dimension is free, and its coordinate, if
+        there is one, has the labels (else they count from 0). Lazy or not.
+    total : xarray.DataArray, shape (y, x), optional
+        As in :func:`phase_spectra`.
+    threshold : float, optional
+        Let each phase take the pixels whose membership of it is higher than this, with weight 1; a
+        pixel may then be taken by several phases, or none. None: each pixel's spectrum counts for
+        each phase with the membership as its weight.
+
+    Returns
+    -------
+    xarray.Dataset
+        As :func:`phase_spectra` gives it. ``n_pixels`` counts the pixels with any weight.
+
+    Raises
+    ------
+    ShapeMismatchError
+        If memberships or totals are not of the image's shape.
+    ParameterError
+        If a membership or the threshold lies outside 0 to 1, memberships are no numbers or have
+        other dimensions, or their labels are not different integers.
+    EmptyMapError
+        If there are no phases, or no pixel belongs to one.
+    MemoryLimitError
+        If there are so many phases that their spectra don't fit.
+
+    Warns
+    -----
+    SigmaScaleWarning
+        If a phase has no pixels: its sums are zero and its means NaN.
+
+    Notes
+    -----
+    With the membership as the weight w of a pixel, sums, means and errors are those of
+    :func:`phase_spectra`: the variance of a sum of counts n is ``sum w^2 n``. Where phases share
+    pixels, they share their counts, so the errors of different phases are not independent.
+    """
+    shares = checked_probabilities(memberships)
+    if threshold is not None and not 0 <= threshold < 1:
+        raise ParameterError(f"threshold is a membership from 0 to below 1, not {threshold}.")
+    _check_shapes(image, memberships=shares[:, :, 0], totals=total)
+    labels = labels_of(shares)
+    check_size(labels.size, image.shape[2])
+    order = np.argsort(labels)
+    sums = _sums(
+        image,
+        (shares, total),
+        region_soft_sums,
+        phases=np.arange(labels.size),
+        threshold=threshold,
+    )
+    if not sums.n_pixels.any():
+        raise EmptyMapError("No pixel belongs to a phase: all memberships are 0, NaN or too low.")
+    weighted = threshold is None
+    named = LabelSums(labels[order], sums.n_pixels[order], sums.weight[order], sums.sums[order])
+    result = _dataset(image, _of_phases(named, labels), weighted=weighted)
+    return result.assign_attrs(
+        recipe={
+            "function": "soft_phase_spectra",
+            "threshold": threshold,
+            **image.processing.recipe(),
+        }
+    )
+
+
+def _check_shapes(image: SpectrumImage, **maps: xr.DataArray | None) -> None:
+    for name, given in maps.items():
+        if given is not None and given.shape != image.shape[:2]:
+            raise ShapeMismatchError(
+                f"The {name} have the shape {given.shape}, the image {image.shape[:2]}."
+            )
+
+
 def _sums(
     image: SpectrumImage,
     maps: tuple[xr.DataArray | None, ...],
-    *,
-    threshold: float | None,
-    noise: bool,
+    function: Callable[..., LabelSums],
+    **options: Any,
 ) -> LabelSums:
+    """Call a function for each region with its parts of the maps, and join what it gives."""
     from dask.delayed import delayed
 
     steps, source = image.processing, image.source
@@ -158,8 +257,7 @@ def _sums(
     parts_of = [_cutter(None if given is None else given.data, plan) for given in maps]
     # Not named after their arguments: to hash the maps would take as long as to sum the counts.
     # What all share is bound before, as Dask would look into it anew for each region.
-    sum_region = partial(region_label_sums, source, steps=steps, threshold=threshold, noise=noise)
-    task = delayed(sum_region, pure=False)
+    task = delayed(partial(function, source, steps=steps, **options), pure=False)
     parts = [
         task(plan.limits(i, j), *(part(i, j) for part in parts_of))
         for i, j in np.ndindex(plan.shape)
@@ -175,14 +273,15 @@ def _sums(
 
 
 def _cutter(data: Any, plan: RegionPlan) -> Callable[[int, int], Any]:
-    """Give the part of a map that a region needs; lazy where the map is."""
+    """Give the part of a map that a region needs, lazy where the map is; further axes whole."""
     if data is None:
         return lambda _i, _j: None
     if isinstance(data, np.ndarray):
         return lambda i, j: data[plan.bins(i, j)]
     import dask.array as da
 
-    blocks = da.asarray(data).rechunk(plan.binned_chunks).to_delayed()
+    chunks = (*plan.binned_chunks, *data.shape[2:])
+    blocks = da.asarray(data).rechunk(chunks).to_delayed().reshape(plan.shape)
     return lambda i, j: blocks[i, j]
 
 

@@ -1,4 +1,10 @@
-"""Compiled loops over X-ray events that add up spectra per phase."""
+"""
+Compiled loops over X-ray events that add up spectra per phase.
+
+Each takes the streams of an :class:`~sigma_scale.spectra.EventBlock`, and for every row and column
+of the block where in the flat map of bins the bin of the row begins and how much further on that of
+the column is; where they are to be left out it is so low that the sum of both is negative.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +15,8 @@ from numba import njit, types
 from numba.core.cgutils import ir  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
+from sigma_scale.spectra.kernels import channel_step
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -16,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LANES",
+    "add_spectra",
     "add_totals",
-    "add_weighted_spectra",
     "count_numbers",
     "number_labels",
 ]
@@ -58,7 +66,10 @@ def _add_to_lanes(
         address = builder.bitcast(start, lanes.as_pointer())
         old = builder.load(address)
         old.align = 8
-        new = builder.store(builder.fadd(old, builder.fmul(numbers, factors)), address)
+        kind = ir.FunctionType(lanes, [lanes] * 3)
+        name = f"llvm.fmuladd.v{LANES}f64"
+        add_product = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        new = builder.store(builder.call(add_product, [numbers, factors, old]), address)
         new.align = 8
         return target.get_dummy_value()
 
@@ -71,10 +82,9 @@ def add_totals(
     gap_low: NDArray[np.uint8],
     gap_high: NDArray[np.uint8],
     counts: NDArray[Any],
-    n_columns: int,
-    window: tuple[int, int, int, int],
-    row_bin: NDArray[np.int64],
-    column_bin: NDArray[np.int64],
+    row_start: NDArray[np.int64],
+    column_start: NDArray[np.int64],
+    numbers: NDArray[np.int32],
     first_channel: int,
     totals: NDArray[Any],
 ) -> None:
@@ -84,129 +94,122 @@ def add_totals(
     Parameters
     ----------
     per_pixel, gap_low, gap_high, counts : array
-        Streams of an :class:`~sigma_scale.spectra.EventBlock`.
-    n_columns : int
-        Pixels per row of the block.
-    window : tuple of int
-        First and last-plus-one row, first and last-plus-one column of the block to use.
-    row_bin, column_bin : array of int64
-        Row and column in ``totals`` of each row and column of the window; negative: left out.
+        The block's streams.
+    row_start, column_start : array, shape (rows,) and (columns,), int64
+        Where bins are.
+    numbers : array, flat, int32
+        Map of bins; those with negative numbers are left out.
     first_channel : int
         Lowest channel that counts.
-    totals : array, shape (rows, columns), uint64 or float64
-        Totals to add to.
+    totals : array, flat, uint64 or float64
+        Totals per bin to add to.
     """
-    row0, row1, column0, column1 = window
-    first = _U(first_channel)
-    k = _U(per_pixel[: row0 * n_columns].sum())
-    p = _U(row0 * n_columns)
-    for y in range(_U(row1 - row0)):
-        row = row_bin[y]
-        for _ in range(column0):
-            k += _U(per_pixel[p])
-            p += _U(1)
-        for x in range(_U(column1 - column0)):
+    lowest = _U(first_channel)
+    k, p = _U(0), _U(0)
+    for y in range(_U(row_start.size)):
+        for x in range(_U(column_start.size)):
             end = k + _U(per_pixel[p])
             p += _U(1)
-            column = column_bin[x]
-            if row >= 0 and column >= 0:
+            at = row_start[y] + column_start[x]
+            if at >= 0 and numbers[_U(at)] >= 0:
                 j = k
                 channel = _U(0)
                 # Channels ascend: once one is high enough, so are the pixel's others.
-                while first > _U(0) and j < end:
-                    channel += _U(gap_low[j]) | (_U(gap_high[j]) << _U(8))
-                    if channel >= first:
+                while lowest > _U(0) and j < end:
+                    channel += channel_step(gap_low, gap_high, j)
+                    if channel >= lowest:
                         break
                     j += _U(1)
                 total = totals.dtype.type(0)
                 for i in range(j, end):
                     total += totals.dtype.type(counts[i])
-                totals[_U(row), _U(column)] += total
+                totals[_U(at)] += total
             k = end
-        for _ in range(column1, n_columns):
-            k += _U(per_pixel[p])
-            p += _U(1)
 
 
 @njit(nogil=True, cache=True)
-def add_weighted_spectra(
+def add_spectra(
     per_pixel: UIntArray,
     gap_low: NDArray[np.uint8],
     gap_high: NDArray[np.uint8],
     counts: NDArray[Any],
-    n_columns: int,
-    window: tuple[int, int, int, int],
-    row_bin: NDArray[np.int64],
-    column_bin: NDArray[np.int64],
-    labels: NDArray[np.int32],
-    weights: NDArray[np.float64],
+    row_start: NDArray[np.int64],
+    column_start: NDArray[np.int64],
+    numbers: NDArray[np.int32],
+    weights: NDArray[np.float64] | None,
     totals: NDArray[Any],
-    n_channels: int,
+    floats: NDArray[np.float64] | None,
+    slots: int,
     table: NDArray[np.float64],
-) -> None:
+) -> np.uint64:
     """
     Add a block's spectra to those of their labels, weighted in two ways, with the errors' squares.
 
     Parameters
     ----------
     per_pixel, gap_low, gap_high, counts : array
-        Streams of an :class:`~sigma_scale.spectra.EventBlock`.
-    n_columns : int
-        Pixels per row of the block.
-    window : tuple of int
-        First and last-plus-one row, first and last-plus-one column of the block to use.
-    row_bin, column_bin : array of int64
-        Row and column in ``labels`` of each row and column of the window; negative: left out.
-    labels : array, shape (rows, columns), int32
+        The block's streams.
+    row_start, column_start : array, shape (rows,) and (columns,), int64
+        Where bins are.
+    numbers : array, flat, int32
         Row of ``table`` for each bin; negative ones are left out.
-    weights : array, shape (rows, columns), float64
-        Weight w of each bin's spectrum.
-    totals : array, shape (rows, columns)
+    weights : array, flat, float64, or None
+        Weight w of each bin's spectrum; without any, 1.
+    totals : array, flat
         What each bin's spectrum is divided by to normalise it, T; 0 gives zeros.
-    n_channels : int
-        Number of channels.
-    table : array, float64, flat, of the shape (labels, n_channels + 1, 4)
+    floats : array, shape (256,), float64, or None
+        The numbers from 0 upward, for counts of 8 bits: to look them up is quicker than to convert
+        them.
+    slots : int
+        Channels of ``table``, a power of two. Those of a damaged block that lie past it go
+        astray, but within the table.
+    table : array, float64, flat, of the shape (labels, slots, 4)
         Sums over the counts n of ``w n``, ``w^2 n``, ``(w / T) n`` and ``(w / T)^2 n`` to add to.
-        The last channel is the slot for channels past the end.
+
+    Returns
+    -------
+    int
+        Highest channel that was met; if the map has none such, the block is damaged.
     """
-    row0, row1, column0, column1 = window
-    past_end = _U(n_channels)
-    stride = _U(LANES) * (past_end + _U(1))
-    k = _U(per_pixel[: row0 * n_columns].sum())
-    p = _U(row0 * n_columns)
-    for y in range(_U(row1 - row0)):
-        row = row_bin[y]
-        for _ in range(column0):
-            k += _U(per_pixel[p])
-            p += _U(1)
-        for x in range(_U(column1 - column0)):
+    mask = _U(slots - 1)
+    stride = _U(LANES * slots)
+    highest = _U(0)
+    k, p = _U(0), _U(0)
+    for y in range(_U(row_start.size)):
+        for x in range(_U(column_start.size)):
             end = k + _U(per_pixel[p])
             p += _U(1)
-            column = column_bin[x]
-            label = labels[_U(row), _U(column)] if row >= 0 and column >= 0 else np.int32(-1)
-            if label >= 0:
-                w = weights[_U(row), _U(column)]
-                total = np.float64(totals[_U(row), _U(column)])
+            at = row_start[y] + column_start[x]
+            if at >= 0 and numbers[_U(at)] >= 0:
+                # Numba leaves out the branch that can't be, but not in a conditional expression.
+                if weights is None:  # noqa: SIM108
+                    w = 1.0
+                else:
+                    w = weights[_U(at)]
+                total = np.float64(totals[_U(at)])
                 share = w / total if total > 0 else 0.0
                 w_square, share_square = w * w, share * share
-                start = _U(label) * stride
+                start = _U(numbers[_U(at)]) * stride
                 channel = _U(0)
                 for j in range(k, end):
-                    channel += _U(gap_low[j]) | (_U(gap_high[j]) << _U(8))
-                    c = min(channel, past_end)
+                    channel += channel_step(gap_low, gap_high, j)
+                    if floats is None:  # noqa: SIM108
+                        count = np.float64(counts[j])
+                    else:
+                        count = floats[_U(counts[j])]
                     _add_to_lanes(  # type: ignore[call-arg]
                         table,
-                        start + _U(LANES) * c,
+                        start + _U(LANES) * (channel & mask),
                         w,
                         w_square,
                         share,
                         share_square,
-                        np.float64(counts[j]),
+                        count,
                     )
+                # Channels ascend, so a pixel's last one tells for all of them.
+                highest = max(highest, channel)
             k = end
-        for _ in range(column1, n_columns):
-            k += _U(per_pixel[p])
-            p += _U(1)
+    return highest
 
 
 @njit(nogil=True, cache=True)
@@ -253,7 +256,7 @@ def number_labels(
 @njit(nogil=True, cache=True)
 def count_numbers(
     numbers: NDArray[np.int32],
-    weights: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
     n_pixels: NDArray[np.int64],
     weight: NDArray[np.float64],
 ) -> None:
@@ -262,19 +265,18 @@ def count_numbers(
 
     Parameters
     ----------
-    numbers : array, shape (rows, columns), int32
+    numbers : array, flat, int32
         Number of each pixel's label, or -1.
-    weights : array, shape (rows, columns), float64, or (0, 0)
+    weights : array, flat, float64, or None
         Weight of each pixel; without any, 1.
     n_pixels, weight : array, shape (labels,)
         To add to.
     """
-    for y in range(_U(numbers.shape[0])):
-        for x in range(_U(numbers.shape[1])):
-            number = numbers[y, x]
-            if number >= 0:
-                n_pixels[_U(number)] += 1
-                if weights.size:
-                    weight[_U(number)] += weights[y, x]
-    if not weights.size:
+    for p in range(_U(numbers.size)):
+        number = numbers[p]
+        if number >= 0:
+            n_pixels[_U(number)] += 1
+            if weights is not None:
+                weight[_U(number)] += weights[p]
+    if weights is None:
         weight += n_pixels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,15 +15,23 @@ from sigma_scale.spectra.passes import blocks_of_region
 from sigma_scale.spectra.window_sums import ChannelGroups, region_window_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from sigma_scale.spectra import BlockSource, Processing
+    from sigma_scale.spectra import BlockSource, EventBlock, Processing
 
-__all__ = ["LabelSums", "join_sums", "region_label_sums"]
+__all__ = ["LabelSums", "check_size", "join_sums", "region_label_sums", "region_soft_sums"]
 
 _MOST_LABELS = 2**20
+_SURELY_THERE = 16 * 2**20
+"""Bytes that are taken without asking."""
+
+
+_NOWHERE = -(2**60)
+"""In place of a bin's number: negative whatever may be added to it."""
+_FLOATS = np.arange(256.0)
+"""What counts of 8 bits are as floats."""
 
 
 class LabelSums(NamedTuple):
@@ -110,88 +119,147 @@ def region_label_sums(
     ParameterError
         If a probability of a pixel with a label is not between 0 and 1.
     """
-    from sigma_scale.phases.spectra_kernels import LANES, count_numbers
+    from sigma_scale.phases.spectra_kernels import LANES, add_spectra, count_numbers
 
     found, numbers = _numbered(np.asarray(labels), noise=noise)
     weights = None
     if probability is not None:
         _check_probability(probability, numbers)
         if threshold is None:
-            weights = np.ascontiguousarray(probability, np.float64)
+            weights = np.ascontiguousarray(probability, np.float64).reshape(-1)
         else:
             numbers[~(probability > threshold)] = -1
-    _check_size(found.size, source.shape[2])
+    slots = _slots(source)
+    check_size(found.size, source.shape[2])
     n_pixels, weight = np.zeros(found.size, np.int64), np.zeros(found.size)
-    count_numbers(numbers, np.empty((0, 0)) if weights is None else weights, n_pixels, weight)
-    # A channel more, for events past the end of a damaged block.
-    sums = np.zeros((found.size, source.shape[2] + 1, LANES))
-    if n_pixels.any():
-        _add_blocks(sums, source, limits, numbers, total=total, weights=weights, steps=steps)
+    count_numbers(numbers.reshape(-1), weights, n_pixels, weight)
+    sums = np.zeros((found.size, slots, LANES))
+    for block, places, totals in _placed_blocks(source, limits, numbers, total, steps):
+        highest = add_spectra(
+            *_streams(block),
+            *places,
+            weights,
+            totals,
+            _FLOATS if block.dtype == np.uint8 else None,
+            slots,
+            sums.reshape(-1),
+        )
+        if highest >= source.shape[2]:
+            raise past_end_error(block.shape)
     order = np.argsort(found)
-    return LabelSums(found[order], n_pixels[order], weight[order], sums[order, :-1])
+    return LabelSums(found[order], n_pixels[order], weight[order], sums[order, : source.shape[2]])
 
 
-def _add_blocks(
-    sums: NDArray[np.float64],
+def region_soft_sums(
+    source: BlockSource,
+    limits: tuple[int, int, int, int],
+    memberships: NDArray[Any],
+    total: NDArray[Any] | None = None,
+    *,
+    phases: NDArray[np.int64],
+    steps: Processing,
+    threshold: float | None = None,
+) -> LabelSums:
+    """
+    Sum the spectra of a region per phase, each pixel's with its membership as the weight.
+
+    Parameters
+    ----------
+    source, limits, total, steps
+        See :func:`region_label_sums`.
+    memberships : array, shape (bins in y, bins in x, phases)
+        How much of each bin belongs to each phase; NaN counts as 0.
+    phases : array, shape (phases,), int64
+        Labels of the phases, ascending.
+    threshold : float, optional
+        Memberships above it weigh 1, others nothing.
+
+    Raises
+    ------
+    CorruptChunkError
+        If a block is damaged.
+    ParameterError
+        If a membership is not between 0 and 1.
+    """
+    from sigma_scale.phases.spectra_kernels import LANES
+    from sigma_scale.phases.spectra_soft_kernels import add_soft_spectra, count_memberships
+
+    # Compiled for two types only, and for those that the processor reads.
+    dtype = np.float32 if memberships.dtype.itemsize <= np.float32().itemsize else np.float64
+    height, width, n_phases = memberships.shape
+    flat = np.ascontiguousarray(memberships, dtype).reshape(-1, n_phases)
+    level = -1.0 if threshold is None else float(dtype(threshold))
+    numbers = np.empty((height, width), np.int32)
+    n_pixels, weight = np.zeros(n_phases, np.int64), np.zeros(n_phases)
+    wrong = count_memberships(flat, level, numbers.reshape(-1), n_pixels, weight)
+    if wrong >= 0:
+        raise ParameterError(
+            f"Memberships must lie between 0 and 1; those of a pixel are {flat[wrong].tolist()}."
+        )
+    sums = np.zeros((_slots(source), n_phases * LANES))
+    for block, places, totals in _placed_blocks(source, limits, numbers, total, steps):
+        highest = add_soft_spectra(*_streams(block), *places, flat, level, totals, sums)
+        if highest >= source.shape[2]:
+            raise past_end_error(block.shape)
+    kept = sums[: source.shape[2]].reshape(-1, n_phases, LANES).transpose(1, 0, 2)
+    return LabelSums(phases, n_pixels, weight, kept)
+
+
+def _streams(block: EventBlock) -> tuple[Any, Any, Any, Any]:
+    return block.per_pixel, block.gap_low, block.gap_high, block.counts
+
+
+def _placed_blocks(
     source: BlockSource,
     limits: tuple[int, int, int, int],
     numbers: NDArray[np.int32],
-    *,
     total: NDArray[Any] | None,
-    weights: NDArray[np.float64] | None,
     steps: Processing,
-) -> None:
-    """Add all blocks of a region, each read once unless its border cuts a bin without total."""
-    from sigma_scale.phases.spectra_kernels import add_totals, add_weighted_spectra
+) -> Iterator[tuple[EventBlock, tuple[Any, Any, Any], NDArray[Any]]]:
+    """
+    Read a region's blocks, each once unless its border cuts a bin without total.
 
+    Gives each block; where its rows and columns lie in the flat map of bins, and that map's
+    numbers; and the totals of the bins, which are complete for those of the block.
+    """
+    from sigma_scale.phases.spectra_kernels import add_totals
+
+    flat = numbers.reshape(-1)
+    if not (flat >= 0).any():
+        return
+    top, _, left, _ = limits
     factor_y, factor_x = steps.bin_factors
+    n_rows, n_columns = numbers.shape
     from_channel = steps.zeroed_below if steps.total_from is None else steps.total_from
     if total is None and _cuts_bins(source, steps.bin_factors):
         groups = ChannelGroups.from_windows([range(from_channel, source.shape[2])], source.shape[2])
         total = region_window_sums(source, limits, steps.bin_factors, groups).sums[:, :, 0]
-    totals_type = np.float64 if source.dtype.kind == "f" else np.uint64
+    if total is None:
+        totals = np.zeros(numbers.size, np.float64 if source.dtype.kind == "f" else np.uint64)
+    else:
+        totals = np.ascontiguousarray(total).reshape(-1)
     for block, (y, x), window in blocks_of_region(source, limits, Scratch()):
-        rows, row_bin = _bins(y + window[0], y + window[1], limits[0], factor_y, len(numbers))
-        columns, column_bin = _bins(
-            x + window[2], x + window[3], limits[2], factor_x, numbers.shape[1]
-        )
-        own = np.ascontiguousarray(numbers[rows, columns])
-        if not (own >= 0).any():
-            continue
-        if total is not None:
-            totals = np.ascontiguousarray(total[rows, columns])
-        else:
-            totals = np.zeros(own.shape, totals_type)
-            add_totals(
-                block.per_pixel,
-                block.gap_low,
-                block.gap_high,
-                block.counts,
-                block.shape[1],
-                window,
-                row_bin,
-                column_bin,
-                from_channel,
-                totals,
-            )
-        own_weights = np.ones(own.shape) if weights is None else weights[rows, columns]
-        add_weighted_spectra(
-            block.per_pixel,
-            block.gap_low,
-            block.gap_high,
-            block.counts,
-            block.shape[1],
-            window,
-            row_bin,
-            column_bin,
-            own,
-            np.ascontiguousarray(own_weights),
-            totals,
-            source.shape[2],
-            sums.reshape(-1),
-        )
-        if sums[:, -1].any():
-            raise past_end_error(block.shape)
+        rows = _bin_starts((y - top, block.shape[0]), window[:2], factor_y, n_rows)
+        columns = _bin_starts((x - left, block.shape[1]), window[2:], factor_x, n_columns)
+        places = (np.where(rows >= 0, rows * n_columns, rows), columns, flat)
+        if total is None:
+            add_totals(*_streams(block), *places, from_channel, totals)
+        yield block, places, totals
+
+
+@lru_cache(maxsize=256)
+def _bin_starts(
+    block: tuple[int, int], window: tuple[int, int], factor: int, n_bins: int
+) -> NDArray[np.int64]:
+    """
+    Bin of a region that each row or column of a block lies in, or a very low number.
+
+    ``block`` is where in the region it begins and how long it is, ``window`` the part to use.
+    """
+    places = np.arange(block[1])
+    bins = (places + block[0]) // factor
+    inside = (places >= window[0]) & (places < window[1]) & (bins < n_bins)
+    return np.where(inside, bins, _NOWHERE)
 
 
 def _numbered(labels: NDArray[Any], *, noise: bool) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -224,15 +292,36 @@ def _check_probability(probability: NDArray[Any], numbers: NDArray[np.int32]) ->
         )
 
 
-def _check_size(n_labels: int, n_channels: int) -> None:
+def check_size(n_labels: int, n_channels: int) -> None:
+    """
+    Refuse more labels than there is memory for.
+
+    Raises
+    ------
+    MemoryLimitError
+        If their sums don't fit.
+    """
     from sigma_scale.phases.spectra_kernels import LANES
 
     # Each worker has sums of its own, and may wait to join some as large.
-    compute.check_memory(
-        2 * compute.local_workers() * n_labels * (n_channels + 1) * LANES * 8,
-        what=f"To sum spectra of {n_labels:,} labels",
-        remedy="Sum fewer at a time: make the others negative.",
-    )
+    needed = 2 * compute.local_workers() * n_labels * _power_of_two(n_channels) * LANES * 8
+    # To ask the system what is free would take a per cent of the time of a region.
+    if needed > _SURELY_THERE:
+        compute.check_memory(
+            needed,
+            what=f"To sum spectra of {n_labels:,} labels",
+            remedy="Sum fewer at a time: make the others negative.",
+        )
+
+
+def _slots(source: BlockSource) -> int:
+    """Channels of a table of sums."""
+    return _power_of_two(source.shape[2])
+
+
+def _power_of_two(number: int) -> int:
+    """Lowest power of two that is not smaller."""
+    return 1 << (number - 1).bit_length()
 
 
 def _cuts_bins(source: BlockSource, factors: tuple[int, int]) -> bool:
@@ -241,13 +330,3 @@ def _cuts_bins(source: BlockSource, factors: tuple[int, int]) -> bool:
         block % factor != 0 and block < size
         for size, block, factor in zip(source.shape, source.chunk_shape, factors, strict=False)
     )
-
-
-def _bins(
-    start: int, stop: int, origin: int, factor: int, n_bins: int
-) -> tuple[slice, NDArray[np.int64]]:
-    """Bins of a region that pixels lie in, and the place among these of each; -1: incomplete."""
-    bins = (np.arange(start, stop) - origin) // factor
-    first = int(bins[0])
-    places = np.where(bins < n_bins, bins - first, -1)
-    return slice(first, min(int(bins[-1]) + 1, n_bins)), places

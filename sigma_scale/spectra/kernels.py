@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     UIntArray = NDArray[np.unsignedinteger[Any]]
 
 __all__ = [
+    "channel_step",
     "count_windows",
     "events_to_csr",
     "find_events",
@@ -93,6 +94,12 @@ def total_events(per_pixel: UIntArray) -> np.uint64:
 
 
 @njit(nogil=True, cache=True)
+def channel_step(gap_low: NDArray[np.uint8], gap_high: NDArray[np.uint8], event: Any) -> Any:
+    """Distance in channels of an event from the pixel's event before."""
+    return _U(gap_low[event]) | (_U(gap_high[event]) << _U(8))
+
+
+@njit(nogil=True, cache=True)
 def events_to_csr(
     per_pixel: UIntArray,
     gap_low: NDArray[np.uint8],
@@ -108,7 +115,7 @@ def events_to_csr(
         channel = _U(0)
         end = k + _U(per_pixel[p])
         for j in range(k, end):
-            channel += _U(gap_low[j]) | (_U(gap_high[j]) << _U(8))
+            channel += channel_step(gap_low, gap_high, j)
             indices[j] = channel
         # Channels ascend, so a pixel's last event tells for all of them.
         if end > k and channel >= last:
@@ -167,7 +174,7 @@ def count_windows(
             start = row_start[y] + column_start[x]
             channel = _U(0)
             for j in range(k, end):
-                channel += _U(gap_low[j]) | (_U(gap_high[j]) << _U(8))
+                channel += channel_step(gap_low, gap_high, j)
                 c = min(channel, past_end)
                 value = counts[j]
                 spectrum[c] += value
@@ -206,7 +213,7 @@ def sum_block(
         channel = _U(0)
         total = totals.dtype.type(0)
         for j in range(k, end):
-            channel += _U(gap_low[j]) | (_U(gap_high[j]) << _U(8))
+            channel += channel_step(gap_low, gap_high, j)
             value = counts[j]
             spectrum[min(channel, past_end)] += value
             total += value

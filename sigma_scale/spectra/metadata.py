@@ -174,6 +174,11 @@ class MapMetadata:
         attrs["selection"] = dict(self.selection)
         return attrs
 
+    def measured_with(self) -> dict[str, Any]:
+        """Attributes of spectra that tell how they were measured, without what is not known."""
+        names = ("instrument", "beam_energy_kev", "resolution_mn_ka_ev")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
     def with_hashes(self, report: Callable[[int], object] | None = None) -> Self:
         """
         Metadata with the hashes of the source files.

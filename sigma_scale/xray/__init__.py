@@ -20,6 +20,7 @@ from sigma_scale.xray.table import (
     lines_of,
     symbols,
 )
+from sigma_scale.xray.usual import usual_lines
 
 __all__ = [
     "DEFAULT_RESOLUTION_MN_KA_EV",
@@ -35,5 +36,6 @@ __all__ = [
     "lines_of",
     "suggest_lines",
     "symbols",
+    "usual_lines",
     "window_kev",
 ]

@@ -19,7 +19,7 @@ from sigma_scale.errors import (
     SigmaScaleWarning,
 )
 from sigma_scale.features import feature_pass
-from sigma_scale.phases.spectra import phase_spectra
+from sigma_scale.phases.spectra import phase_spectra, soft_phase_spectra
 from sigma_scale.spectra import ArraySource, EnergyAxis, EventBlock, SpectrumImage
 
 
@@ -259,3 +259,118 @@ def test_bad_labels_are_refused(image):
         phase_spectra(image, as_map(np.zeros((150, 140))))
     with pytest.raises(EmptyMapError, match="negative"):
         phase_spectra(image, as_map(np.full((150, 140), -1)))
+
+
+def random_memberships(shape, seed=0):
+    memberships = np.random.default_rng(seed).dirichlet(np.full(3, 0.5), shape)
+    memberships[0, 0] = [0.7, 0.2, 0.1]
+    return memberships
+
+
+def as_memberships(values, **coords):
+    return xr.DataArray(values, dims=("y", "x", "phase"), coords=coords)
+
+
+@pytest.mark.parametrize("factors", [(1, 1), (2, 4), (3, 5)])
+@pytest.mark.parametrize("threshold", [None, 0.4])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_pixels_of_several_phases_count_for_each(image, factors, threshold, dtype):
+    seen = image.with_processing(bin_factors=factors, zeroed_below=25, total_from=10)
+    dense = image.with_processing(bin_factors=factors).to_xarray().values
+    shares = random_memberships(dense.shape[:2]).astype(dtype)
+    shares[-1, -1] = np.nan
+    given = as_memberships(shares, phase=[4, 0, 9])
+    result = soft_phase_spectra(seen, given, threshold=threshold)
+    assert result["phase"].values.tolist() == [4, 0, 9]
+    # A phase is then all pixels, each with its own weight.
+    everything = np.zeros(dense.shape[:2], int)
+    for number, phase in enumerate((4, 0, 9)):
+        weights = np.nan_to_num(shares[:, :, number])
+        if threshold is not None:
+            weights = (weights > threshold).astype(float)
+        one = result.sel(phase=phase)
+        expected = oracle(dense, everything, 0, weights=weights, first=10, kept=25)
+        assert_is_oracle(one, expected)
+        assert int(one["n_pixels"]) == np.count_nonzero(weights)
+        np.testing.assert_allclose(one["total_counts"], expected["counts"][0].sum())
+        if threshold is None:
+            np.testing.assert_allclose(one["weight"], weights.sum(dtype=float))
+    assert result["counts"].dtype == (np.uint64 if threshold else np.float64)
+    assert ("weight" in result) == (threshold is None)
+    assert result.attrs["recipe"]["threshold"] == threshold
+    total = as_map(dense[:, :, 10:].sum(axis=2))
+    again = soft_phase_spectra(seen, given, threshold=threshold, total=total)
+    xr.testing.assert_identical(again, result)
+
+
+def test_memberships_may_be_lazy_and_lie_in_any_order(image):
+    shares = as_memberships(random_memberships((150, 140)))
+    expected = soft_phase_spectra(image, shares)
+    lazy = shares.transpose("phase", "y", "x").chunk(phase=1, y=37, x=61)
+    xr.testing.assert_identical(soft_phase_spectra(image, lazy), expected)
+    with dask.config.set(scheduler="sync"):
+        xr.testing.assert_identical(soft_phase_spectra(image, shares), expected)
+
+
+def test_memberships_of_0_and_1_are_labels(image):
+    labels = random_labels((150, 140))
+    shares = as_memberships(labels[:, :, None] == [0, 3, 7], phase=[0, 3, 7])
+    found = soft_phase_spectra(image, shares, threshold=0.5)
+    xr.testing.assert_equal(found, phase_spectra(image, as_map(labels)))
+
+
+@settings(max_examples=15)
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.tuples(st.integers(3, 50), st.integers(3, 50)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.sampled_from(["u1", "u2", "u4", "f4"]),
+    st.integers(0, 2**32 - 1),
+)
+def test_blocks_change_no_soft_spectra(chunk, shape, factors, dtype, seed):
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(0.3, (*shape, 17)).astype(dtype)
+    energy = EnergyAxis(17, 0.1, 0)
+    whole, cut = (
+        SpectrumImage(ArraySource(counts, size), energy).with_processing(bin_factors=factors)
+        for size in (shape, chunk)
+    )
+    shares = as_memberships(random_memberships(whole.shape[:2], seed))
+    expected = soft_phase_spectra(whole, shares)
+    xr.testing.assert_allclose(soft_phase_spectra(cut, shares), expected, rtol=1e-12)
+
+
+def test_bad_memberships_are_refused(image, counts):
+    shares = random_memberships((150, 140))
+    for bad in (-0.1, 1.1, np.inf):
+        spoilt = shares.copy()
+        spoilt[3, 4, 1] = bad
+        with pytest.raises(ParameterError, match="between 0 and 1"):
+            soft_phase_spectra(image, as_memberships(spoilt))
+    with pytest.raises(ParameterError, match="threshold is"):
+        soft_phase_spectra(image, as_memberships(shares), threshold=1.0)
+    with pytest.raises(ParameterError, match="whole numbers"):
+        soft_phase_spectra(image, as_memberships(shares, phase=[1, 1, 2]))
+    with pytest.raises(ParameterError, match="dimensions"):
+        soft_phase_spectra(image, as_map(shares[:, :, 0]))
+    with pytest.raises(ShapeMismatchError, match="memberships have"):
+        soft_phase_spectra(image, as_memberships(shares[1:]))
+    with pytest.raises(ShapeMismatchError, match="totals have"):
+        soft_phase_spectra(image, as_memberships(shares), total=as_map(shares[1:, :, 0]))
+    with pytest.raises(EmptyMapError, match="no probabilities"):
+        soft_phase_spectra(image, as_memberships(shares[:, :, :0]))
+    with pytest.raises(EmptyMapError, match="No pixel belongs"):
+        soft_phase_spectra(image, as_memberships(np.full_like(shares, np.nan)))
+    shares[:, :, 1] = 0
+    with pytest.warns(SigmaScaleWarning, match="Phase 1 has no pixels"):
+        result = soft_phase_spectra(image, as_memberships(shares))
+    assert np.isnan(result["mean"][1]).all()
+    damaged = SpectrumImage(Damaged(counts), EnergyAxis(counts.shape[2] - 1, 0.01, 0))
+    with pytest.raises(CorruptChunkError, match="past its last channel"):
+        soft_phase_spectra(damaged, as_memberships(shares[:, :, ::2]))
+
+
+def test_more_phases_than_the_memory_takes_are_refused_before(image):
+    many = as_memberships(np.broadcast_to(np.float32(0), (150, 140, 20_000)))
+    with config.options(memory_limit="50MB"), pytest.raises(MemoryLimitError, match="fewer"):
+        soft_phase_spectra(image, many)

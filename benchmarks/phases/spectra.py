@@ -2,25 +2,24 @@
 Spectra per phase against the rate at which the same chunks are merely read and decompressed.
 
 One pass over the counts gives, per label, raw and normalised sums with their errors. It is timed
-with the totals that the feature pass leaves, without them, and weighted by a probability.
-
-    python -m benchmarks.phases_spectra --side 4096
+with the totals that the feature pass leaves, without them, weighted by a probability, and with a
+weight for each phase in each pixel. The memory is the peak of a process that opens the stored map
+and sums its spectra, with everything that it imports.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import xarray as xr
 
-from benchmarks.common import Result, median_ratio, rounds
+from benchmarks.common import Result, median_ratio, peak_memory, report_memory, rounds
 from benchmarks.feature_pass import read_and_decompress, with_threads
 from sigma_scale.features import feature_pass
-from sigma_scale.phases.spectra import phase_spectra
+from sigma_scale.phases.spectra import phase_spectra, soft_phase_spectra
 from sigma_scale.preprocess import normalise
 from sigma_scale.store import Encoding, open_map, write_map
 from sigma_scale.synthetic import synthetic_map
@@ -38,28 +37,43 @@ def check_sums(image: SpectrumImage, labels: xr.DataArray, spectra: xr.Dataset) 
     np.testing.assert_equal(int(spectra["n_pixels"].sum()), labels.size)
 
 
-def run(side: int, *, repeats: int, counts: float, compressor: str) -> Result:
-    """Measure on a map of ``side`` x ``side`` pixels."""
-    encoding = Encoding(compressor)  # type: ignore[arg-type]
+def report(path: str) -> None:
+    """Sum the spectra of a stored map in this process, with labels beside it; report its peak."""
+    image = normalise(open_map(path))
+    labels = xr.DataArray(np.load(f"{path}.labels.npy"), dims=("y", "x"))
+    with_threads(2, lambda: phase_spectra(image, labels))()
+    report_memory()
+
+
+def measure(*, quick: bool, codec: Literal["zstd", "lz4"] = "zstd") -> Result:
+    """Measure on a map of 16.8 million pixels."""
+    side, repeats = (256, 1) if quick else (4096, 5)
+    encoding = Encoding(codec)
     result = Result(
         "spectra per phase",
-        {"pixels": side**2, "channels": 1024, "counts per pixel": counts, "codec": compressor},
+        {"pixels": side**2, "channels": 1024, "counts per pixel": 25.0, "codec": codec},
     )
+    figures = result.figures
     megapixels = side**2 / 1e6
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "map.zarr"
-        synthetic = synthetic_map((side, side), counts_per_pixel=counts)
+        synthetic = synthetic_map((side, side), counts_per_pixel=25.0)
         write_map(synthetic.image, path, encoding=encoding)
         image = normalise(open_map(path))
         labels = synthetic.labels.compute()
+        np.save(f"{path}.labels.npy", labels)
         total = feature_pass(image, ["Si_Ka"], lazy=False)["total"]
         rng = np.random.default_rng(0)
         probability = xr.DataArray(rng.random(labels.shape, dtype=np.float32), dims=("y", "x"))
+        # Made block by block as they are needed: so many would not fit beside the rest.
+        phases = xr.DataArray(np.arange(len(synthetic.phases)), dims="phase")
+        soft = (labels.chunk(y=512, x=512) == phases).astype(np.float32)
         check_sums(image, labels, phase_spectra(image, labels, total=total))
         ways: dict[str, Callable[[], object]] = {
             "with totals": lambda: phase_spectra(image, labels, total=total),
             "without totals": lambda: phase_spectra(image, labels),
             "weighted": lambda: phase_spectra(image, labels, total=total, probability=probability),
+            "weighted in every phase": lambda: soft_phase_spectra(image, soft, total=total),
         }
         times = rounds(
             {
@@ -69,36 +83,12 @@ def run(side: int, *, repeats: int, counts: float, compressor: str) -> Result:
             },
             repeats,
         )
-    figures = result.figures
+        peak = peak_memory("benchmarks.phases", "--part", "spectra", "--report", str(path))["peak"]
     figures["labels"] = len(synthetic.phases)
     figures["read and decompress, Mpx/s, 2 threads"] = megapixels / min(times["limit"])
     for name in ways:
         figures[f"{name}, Mpx/s, 2 threads"] = megapixels / min(times[name])
         figures[f"{name}, share of the limit"] = median_ratio(times["limit"], times[name])
     figures["2 threads over 1"] = median_ratio(times["one thread"], times["with totals"])
+    figures["peak memory of the process, MB"] = peak / 1e6
     return result
-
-
-def main(arguments: list[str] | None = None) -> Result:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", type=int, default=4096)
-    parser.add_argument("--counts", type=float, default=25.0)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--compressor", default="zstd", choices=["zstd", "lz4", "none"])
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
-    chosen = parser.parse_args(arguments)
-    result = run(
-        chosen.side,
-        repeats=chosen.repeats,
-        counts=chosen.counts,
-        compressor=chosen.compressor,
-    )
-    result.print()
-    if chosen.out:
-        result.write(chosen.out)
-    return result
-
-
-if __name__ == "__main__":
-    main()

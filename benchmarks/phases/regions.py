@@ -6,14 +6,10 @@ per cent of stray pixels. scikit-image labels and measures a part of it (`label`
 `regionprops_table`), with the same columns. The memory is the peak of a process that opens the
 labels as a memory-mapped file, measures all regions, and writes their numbers to a file (streamed),
 or keeps them in memory, with everything that it imports.
-
-    python -m benchmarks.phases_regions
-    python -m benchmarks.phases_regions --quick
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +23,7 @@ if TYPE_CHECKING:
 
 STRAY = 0.01  # share of pixels
 PHASES = 6
+PIXELS_PER_GRAIN = 400
 PROPERTIES = (
     "area", "equivalent_diameter_area", "axis_major_length", "axis_minor_length", "orientation",
     "perimeter", "centroid", "bbox",
@@ -71,7 +68,7 @@ def ours(labels: NDArray[np.int32]) -> int:
     return len(region_statistics(labels))
 
 
-def report_regions(path: str, kind: str) -> None:
+def report(path: str, kind: str) -> None:
     """Measure the regions of a stored map in this process; report seconds and peak memory."""
     import dask.array as da
 
@@ -101,16 +98,17 @@ def report_regions(path: str, kind: str) -> None:
     report_memory(**details)
 
 
-def run(*, side: int, peer_side: int, pixels_per_grain: int, repeats: int) -> Result:
-    """Compare with scikit-image on a part, and measure the whole."""
+def measure(*, quick: bool) -> Result:
+    """Compare with scikit-image on a part, and measure 100 million pixels."""
+    side, peer_side, repeats = (300, 100, 1) if quick else (10_000, 1000, 3)
     result = Result(
         "regions of phases",
-        {"side": side, "scikit-image's side": peer_side, "pixels per grain": pixels_per_grain},
+        {"side": side, "scikit-image's side": peer_side, "pixels per grain": PIXELS_PER_GRAIN},
     )
     figures = result.figures
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "labels.npy"
-        write_grains(path, side, pixels_per_grain=pixels_per_grain)
+        write_grains(path, side, pixels_per_grain=PIXELS_PER_GRAIN)
         part = np.array(np.load(path, mmap_mode="r")[:peer_side, :peer_side])
         if ours(part) != theirs(part):
             raise RuntimeError("The regions are not those of scikit-image.")
@@ -118,41 +116,11 @@ def run(*, side: int, peer_side: int, pixels_per_grain: int, repeats: int) -> Re
         figures["times scikit-image"] = median_ratio(times["theirs"], times["ours"])
         pixels = side**2
         for kind in ("statistics", "in memory", "streamed"):
-            report = peak_memory("benchmarks.phases_regions", "--measure", str(path), kind)
-            figures[f"{kind}: peak memory of the process, GB"] = report.pop("peak") / 1e9
-            figures["regions"] = report.pop("regions", figures.get("regions", 0))
-            for name, value in report.items():
+            found = peak_memory(
+                "benchmarks.phases", "--part", "regions", "--report", str(path), kind
+            )
+            figures[f"{kind}: peak memory of the process, GB"] = found.pop("peak") / 1e9
+            figures["regions"] = found.pop("regions", figures.get("regions", 0))
+            for name, value in found.items():
                 figures[f"{kind}: {name}, million pixels/s"] = pixels / value / 1e6
     return result
-
-
-def main(arguments: list[str] | None = None) -> Result | None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", type=int, default=10_000, help="of the map, in pixels")
-    parser.add_argument("--peer-side", type=int, default=1000, help="of scikit-image's part")
-    parser.add_argument("--pixels-per-grain", type=int, default=400)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="a toy, to see that it runs")
-    parser.add_argument("--out", type=Path, help="file for the figures as JSON")
-    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
-    chosen = parser.parse_args(arguments)
-    if chosen.measure:
-        report_regions(*chosen.measure)
-        return None
-    if chosen.quick:
-        chosen.side, chosen.peer_side, chosen.repeats = 300, 100, 1
-    result = run(
-        side=chosen.side,
-        peer_side=chosen.peer_side,
-        pixels_per_grain=chosen.pixels_per_grain,
-        repeats=chosen.repeats,
-    )
-    result.print()
-    if chosen.out:
-        result.write(chosen.out)
-    return result
-
-
-if __name__ == "__main__":
-    main()

@@ -6,14 +6,10 @@ spectrum, ready in memory; ours reads the chunks from a store. That both find th
 checked before anything is timed. The Poisson form has no peer that does its work for
 more than a few pixels, so its time is given as a multiple of that of least squares. The memory is
 that of a process that opens a stored map and unmixes it, with everything that it imports.
-
-    python -m benchmarks.phases_abundance
-    python -m benchmarks.phases_abundance --quick
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from pathlib import Path
@@ -35,9 +31,12 @@ if TYPE_CHECKING:
     from sigma_scale.spectra import SpectrumImage
 
 
-def end_members(number: int, counts: float) -> xr.DataArray:
+MEMBERS, COUNTS = 8, 25.0
+
+
+def end_members() -> xr.DataArray:
     """Spectra of the first minerals of a synthetic map, whatever its size."""
-    return synthetic_map((8, 8), counts_per_pixel=counts).spectra[:number]
+    return synthetic_map((8, 8), counts_per_pixel=COUNTS).spectra[:MEMBERS]
 
 
 def on_threads(
@@ -87,71 +86,33 @@ def compare(path: Path, members: xr.DataArray, n_dense: int, repeats: int) -> di
     }
 
 
-def report_large(path: str, number: int, counts: float) -> None:
+def report(path: str) -> None:
     """Unmix a stored map in this process, and report time, size of the result and peak memory."""
     image = open_map(path)
     results: list[Any] = []
-    took = seconds(lambda: results.append(on_threads(2, image, end_members(number, counts))))
+    took = seconds(lambda: results.append(on_threads(2, image, end_members())))
     report_memory(seconds=took, outputs=int(results[0].nbytes))
 
 
-def run(side: int, large: int, *, number: int, counts: float, n_dense: int, repeats: int) -> Result:
-    """Measure speed on a map of ``side`` x ``side`` pixels and memory on a larger one."""
+def measure(*, quick: bool) -> Result:
+    """Measure speed on a small map and memory on one of 4 million pixels."""
+    side, large, n_dense, repeats = (64, 128, 256, 1) if quick else (512, 2000, 8192, 5)
     result = Result(
         "abundance maps",
-        {"pixels": side**2, "end-members": number, "channels": 1024, "counts per pixel": counts},
+        {"pixels": side**2, "end-members": MEMBERS, "channels": 1024, "counts per pixel": COUNTS},
     )
     figures = result.figures
     figures["load of the machine at the start"] = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "map.zarr"
-        write_map(synthetic_map((side, side), counts_per_pixel=counts).image, path)
-        figures |= compare(path, end_members(number, counts), n_dense, repeats)
+        write_map(synthetic_map((side, side), counts_per_pixel=COUNTS).image, path)
+        figures |= compare(path, end_members(), n_dense, repeats)
         path = Path(folder) / "large.zarr"
-        write_map(synthetic_map((large, large), counts_per_pixel=counts).image, path)
-        report = peak_memory(
-            "benchmarks.phases_abundance",
-            *("--memory-of", str(path), "--members", str(number), "--counts", str(counts)),
-        )
+        write_map(synthetic_map((large, large), counts_per_pixel=COUNTS).image, path)
+        large_map = peak_memory("benchmarks.phases", "--part", "abundance", "--report", str(path))
     name = f"{large**2:,} pixels"
-    figures[f"{name}: time, s, 2 threads"] = report["seconds"]
-    figures[f"{name}: result, MB"] = report["outputs"] / 1e6
-    figures[f"{name}: peak memory of the process, MB"] = report["peak"] / 1e6
+    figures[f"{name}: time, s, 2 threads"] = large_map["seconds"]
+    figures[f"{name}: result, MB"] = large_map["outputs"] / 1e6
+    figures[f"{name}: peak memory of the process, MB"] = large_map["peak"] / 1e6
     figures["load of the machine at the end"] = os.getloadavg()[0]
     return result
-
-
-def main(arguments: list[str] | None = None) -> Result | None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", type=int, default=512, help="of the map beside scipy's")
-    parser.add_argument("--large", type=int, default=2000, help="side of the map for memory")
-    parser.add_argument("--members", type=int, default=8)
-    parser.add_argument("--counts", type=float, default=25.0, help="per pixel")
-    parser.add_argument("--dense", type=int, default=8192, help="pixels that scipy solves")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="a toy size")
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
-    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
-    chosen = parser.parse_args(arguments)
-    if chosen.memory_of:
-        report_large(chosen.memory_of, chosen.members, chosen.counts)
-        return None
-    if chosen.quick:
-        chosen.side, chosen.large, chosen.dense, chosen.repeats = 64, 128, 256, 1
-    result = run(
-        chosen.side,
-        chosen.large,
-        number=chosen.members,
-        counts=chosen.counts,
-        n_dense=chosen.dense,
-        repeats=chosen.repeats,
-    )
-    result.print()
-    if chosen.out:
-        result.write(chosen.out)
-    return result
-
-
-if __name__ == "__main__":
-    main()
