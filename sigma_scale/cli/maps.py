@@ -68,7 +68,7 @@ def ingest(
 @click.option(
     "--what",
     metavar="NAME",
-    help="Result of a store: labels, probability, line_intensity, phases/mean, masks, ...",
+    help="Result of a store: labels, regions, line_intensity, phases/mean, masks, figures, ...",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export that is there.")
 @click.option("--bin", "bin_", metavar="X,Y", help="Pixels per bin of counts.")
@@ -85,7 +85,15 @@ def ingest(
     help="Compression of counts.",
 )
 @click.option("--size", metavar="X,Y", help="Columns and rows of masks, if not those of labels.")
+@click.option(
+    "--like",
+    metavar="IMAGE",
+    help="Image whose pixels masks get: one in the store, such as navigation, or a file.",
+)
 @click.option("--mask-format", type=click.Choice(["png", "tif"]), default="png", show_default=True)
+@click.option(
+    "--figure-format", type=click.Choice(["png", "svg"]), default="png", show_default=True
+)
 @reader_option
 def export(
     source: Path,
@@ -97,7 +105,9 @@ def export(
     dtype: str | None,
     level: int,
     size: str | None,
+    like: str | None,
     mask_format: str,
+    figure_format: str,
     option: tuple[str, ...],
 ) -> None:
     """
@@ -106,9 +116,10 @@ def export(
     Counts of any file: TARGET ends in .hspy or .zspy for HyperSpy, .zarr for a plain dense zarr.
 
     Results of a store, or of a folder that `run` wrote: .ome.tif, .ome.zarr (maps, labels), .msa
-    (spectra), .csv, .parquet (tables), .hspy, .png, .svg (figures); --what masks writes a folder
-    of masks. Without --what, images get the labels, spectra the counts per phase, and tables the
-    proportions. In image files 0 is the background, and phases have their label plus one.
+    (spectra), .csv, .parquet (tables), .hspy, .zspy, .png, .svg (figures); --what masks writes a
+    folder of masks, --what figures one of figures. Without --what, images get the labels, spectra
+    the counts per phase, and tables the proportions. In image files 0 is the background, phases
+    have their label plus one, and regions their number.
     """
     from sigma_scale.cli.results import Request, default_result, export_result, store_in
 
@@ -121,7 +132,9 @@ def export(
             target,
             overwrite=overwrite,
             size=None if size is None else whole_numbers(size, name="--size"),
+            like=like,
             mask_format=mask_format,
+            figure_format=figure_format,
         )
         for written in export_result(store_in(source), request):
             click.echo(f"{written}: {what}")
@@ -142,9 +155,10 @@ def _export_counts(
     option: tuple[str, ...],
 ) -> None:
     from sigma_scale import preprocess, readers
+    from sigma_scale.cli.results import map_in
     from sigma_scale.export import export_counts
 
-    image = readers.read(source, **pairs(option))
+    image = readers.read(map_in(source), **pairs(option))
     if bin_ is not None:
         image = preprocess.rebin(image, whole_numbers(bin_))
     written = export_counts(image, target, overwrite=overwrite, dtype=dtype, level=level)

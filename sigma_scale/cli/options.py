@@ -67,6 +67,13 @@ def settings_options(command: Callable[..., None]) -> Callable[..., None]:
             help="Parameter of the clustering; repeatable.",
         ),
         click.option("--end-members", type=int, metavar="N", help="Components of the unmixing."),
+        click.option(
+            "--k-factors",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Table of k-factors (columns line, k_factor): adds compositions, of SEM data "
+            "relative ones only.",
+        ),
         click.option("--seed", type=int, metavar="N", help="Seed of everything that is random."),
     ]
     for option in reversed(options):
@@ -95,6 +102,7 @@ def settings_of(chosen: dict[str, Any], **defaults: Any) -> RunSettings:
         "navigation": "navigation",
         "end_members": "n_end_members",
         "seed": "random_state",
+        "k_factors": "k_factors",
     }
     values |= {name: chosen[option] for option, name in plain.items() if chosen[option] is not None}
     for option, name in (("latent", "latent"), ("cluster_arg", "clustering_args")):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
+from sigma_scale.cli.result_arrays import array_named, field_of, image_named, table_named
+from sigma_scale.cli.result_figures import write_figure, write_figures
 from sigma_scale.errors import ParameterError, SourceNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    import pandas as pd
     import xarray as xr
 
-__all__ = ["Request", "default_result", "export_result", "store_in"]
+__all__ = ["Request", "default_result", "export_result", "map_in", "store_in"]
 
 _BY_ENDING = {
     ".ome.tif": "labels",
@@ -28,7 +29,6 @@ _BY_ENDING = {
     ".parquet": "proportions",
 }
 """What is written where only the target's name says what is wanted."""
-_MADE_OF_LABELS = ("proportions", "masks")
 
 
 @dataclass(frozen=True)
@@ -39,29 +39,43 @@ class Request:
     Parameters
     ----------
     what : str
-        Name of a result, such as ``labels`` or ``phases/mean``; ``proportions`` and ``masks`` are
-        made of the labels.
+        Name of a result, such as ``labels`` or ``phases/mean``; ``proportions``, ``regions`` and
+        ``masks`` are made of the labels, and ``figures`` of all.
     target : pathlib.Path
         File or folder to write.
     overwrite : bool
         Replace an earlier export.
     size : tuple of int, optional
-        Columns and rows of masks.
+        Columns and rows of masks over the whole map.
+    like : str, optional
+        Image whose pixels masks have: the name of one in the store, or a file.
     mask_format : {"png", "tif"}
         Format of masks.
+    figure_format : {"png", "svg"}
+        Format of figures in a folder.
     """
 
     what: str
     target: Path
     overwrite: bool = False
     size: tuple[int, int] | None = None
+    like: str | None = None
     mask_format: str = "png"
+    figure_format: str = "png"
 
 
 def default_result(target: Path) -> str | None:
     """Result that a target's name asks for; None where it asks for counts."""
     name = target.name.lower()
     return next((what for ending, what in _BY_ENDING.items() if name.endswith(ending)), None)
+
+
+def map_in(source: Path) -> Path:
+    """Map at a path: the store in a folder of results, or whatever is there."""
+    from sigma_scale import store
+
+    inside = source / "map.zarr"
+    return inside if store.is_store(inside) and not store.is_store(source) else source
 
 
 def store_in(source: Path) -> Path:
@@ -75,9 +89,9 @@ def store_in(source: Path) -> Path:
     """
     from sigma_scale import store
 
-    for path in (source, source / "map.zarr"):
-        if store.is_store(path):
-            return path
+    path = map_in(source)
+    if store.is_store(path):
+        return path
     if not source.exists():
         raise SourceNotFoundError(f"There is no file or folder {source}.")
     raise ParameterError(
@@ -109,19 +123,14 @@ def export_result(path: Path, request: Request) -> list[Path]:
     SigmaScaleError
         If it can't be read or written.
     """
-    from sigma_scale.export import export_masks
-
     if request.what == "masks":
-        size = None if request.size is None else request.size[::-1]
-        file_format = cast("Literal['png', 'tif']", request.mask_format)
-        labels, folder = _found(path, "labels"), request.target
-        return [
-            export_masks(
-                labels, folder, file_format=file_format, like=size, overwrite=request.overwrite
-            )
-        ]
-    if request.size is not None:
-        raise ParameterError(f"--size is for masks, not for {request.what}.")
+        return _write_masks(path, request)
+    for option, given in (("--size", request.size), ("--like", request.like)):
+        if given is not None:
+            raise ParameterError(f"{option} is for masks, not for {request.what}.")
+    if request.what == "figures":
+        ending, overwrite = request.figure_format, request.overwrite
+        return [write_figures(path, request.target, ending=ending, overwrite=overwrite)]
     name = request.target.name.lower()
     for endings, write in _WRITERS.items():
         if name.endswith(endings):
@@ -132,37 +141,34 @@ def export_result(path: Path, request: Request) -> list[Path]:
     )
 
 
-def _results(path: Path) -> dict[str, xr.DataArray]:
-    """All results of a store, by group and name."""
-    import zarr
+def _write_masks(path: Path, request: Request) -> list[Path]:
+    from sigma_scale.export import export_masks
 
-    from sigma_scale import store
-
-    groups = sorted(name for name, _ in zarr.open_group(str(path), mode="r").groups())
-    return {
-        f"{group}/{name}": array
-        for group in groups
-        for name, array in store.open_result(path, group).data_vars.items()
-    }
-
-
-def _found(path: Path, what: str) -> xr.DataArray:
-    """Result of a name, with or without its group."""
-    results = _results(path)
-    matching = [name for name in results if what in {name, name.partition("/")[2]}]
-    if len(matching) == 1:
-        return results[matching[0]]
-    if matching:
-        raise ParameterError(f"{what} may be {' or '.join(matching)}. Name one of them.")
-    there = ", ".join(results) or "none; find phases with `sigma-scale run` first"
-    raise ParameterError(f"{path} holds no result {what!r}. There are: {there}.")
+    if request.size is not None and request.like is not None:
+        raise ParameterError("--size and --like both say how large masks are. Give one of them.")
+    like = None
+    if request.like is not None:
+        like = image_named(path, request.like)
+    elif request.size is not None:
+        like = field_of(path, *request.size)
+    file_format = cast("Literal['png', 'tif']", request.mask_format)
+    labels = array_named(path, "labels")
+    return [
+        export_masks(
+            labels,
+            request.target,
+            file_format=file_format,
+            like=like,
+            overwrite=request.overwrite,
+        )
+    ]
 
 
 def _note_missing_scale(array: xr.DataArray, request: Request) -> None:
     """Say where a file will not say how large a pixel is."""
     import click
 
-    from sigma_scale.export.planes import pixel_size
+    from sigma_scale.export.scale import pixel_size
 
     if pixel_size(array) is None:
         click.echo(
@@ -172,31 +178,26 @@ def _note_missing_scale(array: xr.DataArray, request: Request) -> None:
         )
 
 
-def _is_labels(array: xr.DataArray) -> bool:
-    return array.name == "labels"
-
-
 def _write_tiff(path: Path, request: Request) -> list[Path]:
     from sigma_scale.export import export_ome_tiff
 
-    array = _found(path, request.what)
+    array = array_named(path, request.what)
     _note_missing_scale(array, request)
-    return [
-        export_ome_tiff(
-            array, request.target, labels=_is_labels(array), overwrite=request.overwrite
-        )
-    ]
+    return [export_ome_tiff(array, request.target, overwrite=request.overwrite)]
 
 
 def _write_zarr(path: Path, request: Request) -> list[Path]:
     from sigma_scale.export import export_ome_zarr
+    from sigma_scale.export.planes import is_label_map
     from sigma_scale.phases import proportions
     from sigma_scale.plot import phase_colours
 
-    array = _found(path, request.what)
+    array = array_named(path, request.what)
     _note_missing_scale(array, request)
-    if not _is_labels(array):
+    if not is_label_map(array):
         return [export_ome_zarr(request.target, array, overwrite=request.overwrite)]
+    if array.name != "labels":  # Regions: too many for colours and names.
+        return [export_ome_zarr(request.target, labels=array, overwrite=request.overwrite)]
     phases = [int(label) for label in proportions(array).index if label >= 0]
     return [
         export_ome_zarr(
@@ -213,12 +214,12 @@ def _write_spectra(path: Path, request: Request) -> list[Path]:
     from sigma_scale import store
     from sigma_scale.export import export_spectra
 
-    spectra = _found(path, request.what)
+    spectra = array_named(path, request.what)
     image = store.open_map(path)
     live_times = None
     if spectra.name == "counts" and image.metadata.live_time_s is not None:
         # The detector was live for the same time in each pixel.
-        shares = _found(path, "n_pixels").to_numpy() / _found(path, "labels").size
+        shares = array_named(path, "n_pixels").to_numpy() / array_named(path, "labels").size
         live_times = (image.metadata.live_time_s * shares).tolist()
     return export_spectra(
         spectra,
@@ -232,26 +233,8 @@ def _write_spectra(path: Path, request: Request) -> list[Path]:
 def _write_table(path: Path, request: Request) -> list[Path]:
     from sigma_scale.export import export_table
 
-    table = _table(path, request.what)
+    table = table_named(path, request.what)
     return [export_table(table, request.target, overwrite=request.overwrite)]
-
-
-def _table(path: Path, what: str) -> pd.DataFrame:
-    if what in _MADE_OF_LABELS:
-        from sigma_scale.phases import proportions
-
-        return proportions(_found(path, "labels"))
-    array = _found(path, what)
-    if {"y", "x"} <= set(array.dims) or not 1 <= array.ndim <= 2:  # noqa: PLR2004
-        raise ParameterError(
-            f"{what} is a map of the dimensions {array.dims}, not a table. Write it to a name that "
-            "ends in .ome.tif, .ome.zarr or .hspy."
-        )
-    upright = array.transpose("energy", ...) if "energy" in array.dims else array
-    if upright.ndim == 1:
-        return upright.to_series().rename(str(array.name)).to_frame()
-    table: Any = upright.to_pandas()
-    return cast("pd.DataFrame", table)
 
 
 def _write_signal(path: Path, request: Request) -> list[Path]:
@@ -259,30 +242,12 @@ def _write_signal(path: Path, request: Request) -> list[Path]:
     from sigma_scale.export import export_signal
 
     metadata = store.open_map(path).metadata
-    array = _found(path, request.what)
+    array = array_named(path, request.what)
     return [export_signal(array, request.target, metadata=metadata, overwrite=request.overwrite)]
 
 
 def _write_figure(path: Path, request: Request) -> list[Path]:
-    from sigma_scale import plot
-    from sigma_scale.export.target import check_target
-
-    array: Any = _found(path, request.what)
-    if "energy" in array.dims:
-        many = "phase" in array.dims
-        figure = plot.plot_phase_spectra(array) if many else plot.plot_sum_spectrum(array)
-    elif _is_labels(array):
-        figure = plot.plot_phase_map(array)
-    elif array.dims == ("y", "x"):
-        figure = plot.plot_image(array)
-    elif {"y", "x"} <= set(array.dims):
-        figure = plot.plot_element_maps(array)
-    else:
-        raise ParameterError(
-            f"There is no figure of {request.what} with the dimensions {array.dims}. Write a .csv."
-        )
-    check_target(request.target, overwrite=request.overwrite, replaceable=Path.is_file)
-    return [plot.save_figure(figure, request.target)]
+    return [write_figure(path, request.what, request.target, overwrite=request.overwrite)]
 
 
 _WRITERS: dict[tuple[str, ...], Callable[[Path, Request], list[Path]]] = {
@@ -290,6 +255,6 @@ _WRITERS: dict[tuple[str, ...], Callable[[Path, Request], list[Path]]] = {
     (".ome.zarr",): _write_zarr,
     (".msa", ".emsa"): _write_spectra,
     (".csv", ".parquet"): _write_table,
-    (".hspy",): _write_signal,
+    (".hspy", ".zspy"): _write_signal,
     (".png", ".svg"): _write_figure,
 }

@@ -10,7 +10,7 @@ import numpy as np
 from sigma_scale import compute
 from sigma_scale.errors import ParameterError
 from sigma_scale.export import hspy, plain_zarr, zspy
-from sigma_scale.export.target import check_target, write_whole
+from sigma_scale.export.target import check_level, check_target, write_whole
 from sigma_scale.export.tiles import DenseTiles
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["export_counts"]
 
 _DTYPES = tuple(np.dtype(name) for name in ("u1", "u2", "u4", "u8", "f4", "f8"))
-_HIGHEST_LEVEL = 9
 
 
 class _Format(Protocol):
@@ -115,8 +114,7 @@ def export_counts(
         raise ParameterError(
             f"{path.name} can't be exported: its name must end in {', '.join(_FORMATS)}."
         )
-    if not 0 <= level <= _HIGHEST_LEVEL:
-        raise ParameterError(f"level must be 0 (no compression) to 9, not {level}.")
+    check_level(level)
     view = image.to_xarray()
     tiles = DenseTiles.of(
         image, dtype=_checked_dtype(dtype, view.dtype), chunk_bytes=target.CHUNK_BYTES

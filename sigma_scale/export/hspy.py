@@ -97,7 +97,7 @@ def _lay_out(file: Any, image: SpectrumImage, tiles: DenseTiles, level: int) -> 
     with _named_errors(Path(file.filename)):
         file.attrs["file_format"] = "HyperSpy"
         file.attrs["file_format_version"] = FORMAT_VERSION
-        signal = file.create_group("Experiments").create_group(group_name(image))
+        signal = file.create_group("Experiments").create_group(group_name(image.metadata.title))
         signal.attrs.update({"package": "", "package_version": ""})
         write_tree(signal, signal_tree(image), _add_list)
         compression: dict[str, Any] = {"compression": "gzip", "compression_opts": level}

@@ -9,13 +9,15 @@ import numpy as np
 
 from sigma_scale import compute
 from sigma_scale.errors import ParameterError
-from sigma_scale.export import hspy
+from sigma_scale.export import hspy, zspy
 from sigma_scale.export.hyperspy_layout import metadata_tree, signal_tree
-from sigma_scale.export.planes import name_of, pixel_size
+from sigma_scale.export.scale import name_of, pixel_size
 from sigma_scale.export.target import check_target, has_ending, write_whole
 from sigma_scale.spectra import MapMetadata, SpectrumImage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import xarray as xr
 
 __all__ = ["array_from_hyperspy", "export_signal", "to_hyperspy"]
@@ -63,7 +65,8 @@ def to_hyperspy(
     Notes
     -----
     What is not known of the detector gets the defaults of eXSpy, as in any signal of its. Back go
-    :func:`sigma_scale.readers.from_hyperspy` for maps and :func:`array_from_hyperspy` for others.
+    :func:`sigma_scale.readers.arrays.from_hyperspy` for maps and :func:`array_from_hyperspy` for
+    others.
     """
     if isinstance(data, SpectrumImage):
         tree = signal_tree(data)
@@ -101,7 +104,7 @@ def export_signal(
         As in :func:`to_hyperspy`; lazy data are computed block by block. For the counts of a map
         use :func:`~sigma_scale.export.export_counts`.
     path : path
-        Where to; ends in ``.hspy``.
+        Where to; ends in ``.hspy`` (HDF5) or ``.zspy`` (zarr 2, a folder).
     metadata : MapMetadata, optional
         What is known of the map.
     overwrite : bool, default: False
@@ -121,19 +124,26 @@ def export_signal(
     StoreError
         If writing fails. Nothing is left behind then.
     """
-    from rsciio.hspy import file_writer
-
     path = Path(path)
-    has_ending(path, (".hspy",), "A signal")
-    check_target(path, overwrite=overwrite, replaceable=hspy.is_export)
+    has_ending(path, tuple(_WRITERS), "A signal")
+    target, write = _WRITERS[path.suffix.lower()]
+    check_target(path, overwrite=overwrite, replaceable=target.is_export)
     signal = to_hyperspy(data, metadata=metadata)
     content = signal._to_dictionary(add_models=False)  # noqa: SLF001 - what HyperSpy's save gives
     content |= {"models": {}, "package_info": {"package": "", "package_version": ""}}
-    return write_whole(
-        path,
-        lambda draft: file_writer(str(draft), content, show_progressbar=False),
-        is_export=hspy.is_export,
-    )
+    return write_whole(path, lambda draft: write(draft, content), is_export=target.is_export)
+
+
+def _write_hspy(draft: Path, content: dict[str, Any]) -> None:
+    from rsciio.hspy import file_writer
+
+    file_writer(str(draft), content, show_progressbar=False)
+
+
+_WRITERS: dict[str, tuple[Any, Callable[[Path, dict[str, Any]], None]]] = {
+    ".hspy": (hspy, _write_hspy),
+    ".zspy": (zspy, zspy.write_signal),
+}
 
 
 def array_from_hyperspy(signal: Any) -> xr.DataArray:
@@ -163,7 +173,7 @@ def array_from_hyperspy(signal: Any) -> xr.DataArray:
     if inner not in {1, 2} or outer > 1:
         raise ParameterError(
             f"A signal with {inner} signal axes and {outer} navigation axes is no map and no set "
-            "of spectra. Use readers.from_hyperspy for spectrum images."
+            "of spectra. Use readers.arrays.from_hyperspy for spectrum images."
         )
     own = signal.metadata.get_item(_OWN)
     described = {} if own is None else own.as_dictionary()

@@ -26,9 +26,9 @@ FORMAT_VERSION = "3.3"
 _LONGEST_NAME = 100
 
 
-def group_name(image: SpectrumImage) -> str:
-    """Name of the signal's group: the title, without what HDF5 and folders can't have."""
-    name = re.sub(r"[/\\\x00-\x1f]", "-", image.metadata.title).strip(" .")
+def group_name(title: str) -> str:
+    """Name of a signal's group: its title, without what HDF5 and folders can't have."""
+    name = re.sub(r"[/\\\x00-\x1f]", "-", title).strip(" .")
     return name[:_LONGEST_NAME] or "__unnamed__"
 
 

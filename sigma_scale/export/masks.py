@@ -11,8 +11,8 @@ import numpy as np
 
 from sigma_scale import compute
 from sigma_scale.errors import EmptyMapError, ParameterError
-from sigma_scale.export.planes import pixel_size
-from sigma_scale.export.target import check_target, write_whole
+from sigma_scale.export.scale import pixel_steps, unit_of
+from sigma_scale.export.target import check_target, is_listed_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +27,8 @@ _COLUMNS = ["file", "phase", "name", "pixels"]
 _INSIDE = 255
 _BAND = 512
 _LONGEST_NAME = 60
+_DIGITS = 6
+"""Digits of a place in pixels that mean something."""
 
 
 def export_masks(
@@ -57,8 +59,9 @@ def export_masks(
     like : xarray.DataArray or tuple of int, optional
         An image with the dimensions y and x, such as a high-resolution one, or its rows and
         columns: masks get its size, each pixel with the nearest label. Where image and labels
-        have coordinates in the same unit, these say what lies where, and what the labels don't
-        cover is 0; else both are taken to show the same field. None: the labels' own size.
+        have coordinates in the same unit, these say what lies where (``pixel`` is a pixel of the
+        map then, also in the image), and what the labels don't cover is 0; else both are taken to
+        show the same field. None: the labels' own size.
     overwrite : bool, default: False
         Replace an earlier folder of masks. Anything else is never replaced.
 
@@ -114,14 +117,7 @@ def export_masks(
 
 
 def _is_export(path: Path) -> bool:
-    """Whether there is a folder of masks, and of nothing else."""
-    try:
-        with (path / _LIST).open(encoding="utf-8") as stream:
-            header = stream.readline().strip()
-        kinds = {file.suffix for file in path.iterdir()}
-    except (OSError, UnicodeDecodeError):
-        return False
-    return header == ",".join(_COLUMNS) and kinds <= {".png", ".tif", ".csv"}
+    return is_listed_folder(path, _LIST, _COLUMNS, {".png", ".tif"})
 
 
 def _slug(name: str) -> str:
@@ -158,22 +154,19 @@ def _nearest(
         raise ParameterError(
             f"Masks must have at least one pixel, not {sizes['y']} x {sizes['x']}."
         )
+    steps = pixel_steps(labels)
     places = []
     for i, dim in enumerate(("y", "x")):
-        n = labels.sizes[dim]
-        size = pixel_size(labels)
-        if isinstance(like, tuple) or size is None or _units(like, dim) != _units(labels, dim):
+        n, unit = labels.sizes[dim], unit_of(labels, dim)
+        if isinstance(like, tuple) or steps is None or not unit or unit_of(like, dim) != unit:
             places.append((2 * np.arange(sizes[dim]) + 1) * n // (2 * sizes[dim]))
             continue
         values, own = like[dim].to_numpy(), labels[dim].to_numpy()
-        step = size[i] if own[-1] >= own[0] else -size[i]
-        position = np.floor((values - own[0]) / step + 0.5).astype(np.int64)
+        step = steps[i] if own[-1] >= own[0] else -steps[i]
+        # Rounded, lest a pixel on the border between two labels fall to either by chance.
+        position = np.floor(np.round((values - own[0]) / step + 0.5, _DIGITS)).astype(np.int64)
         places.append(np.where((position >= 0) & (position < n), position, -1))
     return places[0], places[1]
-
-
-def _units(image: xr.DataArray, dim: str) -> str:
-    return str(image[dim].attrs.get("units", "")) if dim in image.coords else ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sigma_scale import compute
-from sigma_scale.errors import ParameterError
-from sigma_scale.export.planes import Planes
+from sigma_scale.export.planes import Planes, is_label_map
 from sigma_scale.export.pyramid import TILE, write_levels
-from sigma_scale.export.target import check_target, has_ending, scratch_beside, write_whole
+from sigma_scale.export.target import (
+    check_level,
+    check_target,
+    has_ending,
+    scratch_beside,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +37,8 @@ _SOFTWARE = "sigma_scale"
 _ENDINGS = (".ome.tif", ".ome.tiff")
 _LARGEST_CLASSIC = 2**32 - 2**25
 _CENTIMETRE = 1e4
-_HIGHEST_LEVEL = 9
+_TILES_AT_ONCE = 4
+"""Tiles per worker that wait to be compressed; left to itself tifffile takes 512 MB of them."""
 
 
 def is_export(path: Path) -> bool:
@@ -72,8 +78,9 @@ def export_ome_tiff(
         Where to; ends in ``.ome.tif`` or ``.ome.tiff``.
     labels : bool, optional
         Whether the numbers are phases. Then 0 in the file is the background (labels below 0) and
-        each phase has its label plus one, in the smallest unsigned type. None: where whole
-        numbers are called ``labels`` or the like.
+        each phase has its label plus one, in the smallest unsigned type; regions (an array of the
+        name ``region``) keep their numbers. None: where whole numbers are called ``labels`` or
+        the like, or ``region``.
     names : mapping of int to str, optional
         Names of phases by label, kept as annotations.
     overwrite : bool, default: False
@@ -106,8 +113,7 @@ def export_ome_tiff(
     """
     path = Path(path)
     has_ending(path, _ENDINGS, "An OME-TIFF")
-    if not 0 <= level <= _HIGHEST_LEVEL:
-        raise ParameterError(f"level must be 0 (no compression) to 9, not {level}.")
+    check_level(level)
     if labels is None:
         labels = is_label_map(maps)
     check_target(path, overwrite=overwrite, replaceable=is_export)
@@ -117,17 +123,13 @@ def export_ome_tiff(
     )
 
 
-def is_label_map(maps: xr.DataArray) -> bool:
-    """Whether an array looks like phases: whole numbers by the name of labels."""
-    return maps.dtype.kind in "iu" and "label" in str(maps.name)
-
-
 def _write(
     path: Path, draft: Path, planes: Planes, names: Mapping[int, str], compression: int
 ) -> None:
     import tifffile
     import zarr
 
+    workers = compute.local_workers()
     with scratch_beside(path) as scratch:
         levels = write_levels(zarr.open_group(str(scratch), mode="w"), planes, level=1)
         size = sum(level.size * level.dtype.itemsize for level in levels)
@@ -145,7 +147,8 @@ def _write(
                     compression="zlib" if compression else None,
                     compressionargs={"level": compression} if compression else None,
                     software=_SOFTWARE,
-                    maxworkers=compute.local_workers(),
+                    maxworkers=workers,
+                    buffersize=_TILES_AT_ONCE * workers * TILE**2 * level.dtype.itemsize,
                     metadata=None if number else _described(planes, names),
                     **_resolution(planes, 2**number),
                 )
@@ -186,10 +189,13 @@ def _described(planes: Planes, names: Mapping[int, str]) -> dict[str, Any]:
             "PhysicalSizeY": height, "PhysicalSizeYUnit": "µm",
         }  # fmt: skip
     if planes.is_labels:
-        described["Description"] = "Labels of phases plus one; 0 is the background."
+        numbers = "Numbers of regions" if planes.first else "Labels of phases plus one"
+        described["Description"] = f"{numbers}; 0 is the background."
         if names:
             described["MapAnnotation"] = {
-                "Namespace": "sigma_scale/phases",
-                "Value": {str(label + 1): str(name) for label, name in names.items()},
+                "Namespace": f"sigma_scale/{'regions' if planes.first else 'phases'}",
+                "Value": {
+                    str(label + 1 - planes.first): str(name) for label, name in names.items()
+                },
             }
     return described

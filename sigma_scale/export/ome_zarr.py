@@ -20,7 +20,14 @@ import numpy as np
 from sigma_scale.errors import ParameterError, ShapeMismatchError
 from sigma_scale.export.planes import Planes
 from sigma_scale.export.pyramid import write_levels
-from sigma_scale.export.target import check_target, has_ending, read_json, write_whole
+from sigma_scale.export.target import (
+    MARK,
+    check_level,
+    check_target,
+    has_ending,
+    marked_attributes,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,22 +38,14 @@ __all__ = ["export_ome_zarr", "is_export"]
 
 _VERSION = "0.5"
 _ENDING = ".ome.zarr"
-_WRITTEN_BY = "sigma-scale export"
-_MARK = "written_by"
 _MOST_LISTED = 4096
 """Phases whose colours and names are listed; regions may be millions."""
-_HIGHEST_LEVEL = 9
 _GREY = [128, 128, 128, 255]
 
 
 def is_export(path: Path) -> bool:
     """Whether there is an OME-Zarr at a path that this module wrote."""
-    attributes = read_json(path / "zarr.json").get("attributes")
-    return (
-        isinstance(attributes, dict)
-        and attributes.get(_MARK) == _WRITTEN_BY
-        and "ome" in attributes
-    )
+    return "ome" in marked_attributes(path)
 
 
 def export_ome_zarr(
@@ -72,7 +71,8 @@ def export_ome_zarr(
         Maps with values; names along the third dimension become names of channels.
     labels : xarray.DataArray, shape (y, x), integer, optional
         Phases. In the file 0 is the background (labels below 0) and each phase has its label plus
-        one, in the smallest unsigned type.
+        one, in the smallest unsigned type; regions (an array of the name ``region``) keep their
+        numbers.
     colours : mapping of int to str, optional
         Colours of phases by label, as matplotlib understands them; -1 is the background.
     names : mapping of int to str, optional
@@ -109,8 +109,7 @@ def export_ome_zarr(
     """
     path = Path(path)
     has_ending(path, (_ENDING,), "An OME-Zarr")
-    if not 0 <= level <= _HIGHEST_LEVEL:
-        raise ParameterError(f"level must be 0 (no compression) to 9, not {level}.")
+    check_level(level)
     if maps is None and labels is None:
         raise ParameterError("There is nothing to write: give maps, labels or both.")
     rgba = {label: _rgba(colour) for label, colour in (colours or {}).items()}
@@ -129,13 +128,13 @@ def export_ome_zarr(
         root = zarr.open_group(str(draft), mode="w-", zarr_format=3)
         about: dict[str, Any] = {}
         if phases is not None:
-            described = _described_labels(rgba, names or {})
+            described = _described_labels(phases, rgba, names or {})
             about["multiscales"] = [_write_labels(root, phases, described, level)]
         if image is not None:
             arrays = write_levels(root, image, level=level)
             about["multiscales"] = [_multiscale(image, arrays)]
             about["omero"] = {"channels": _channels(image, arrays[-1])}
-        root.attrs.update({"ome": {"version": _VERSION, **about}, _MARK: _WRITTEN_BY})
+        root.attrs.update({"ome": {"version": _VERSION, **about}, **MARK})
 
     return write_whole(path, write, is_export=is_export)
 
@@ -197,17 +196,20 @@ def _channels(planes: Planes, smallest: Any) -> list[dict[str, Any]]:
     return channels
 
 
-def _described_labels(colours: Mapping[int, list[int]], names: Mapping[int, str]) -> dict[str, Any]:
+def _described_labels(
+    planes: Planes, colours: Mapping[int, list[int]], names: Mapping[int, str]
+) -> dict[str, Any]:
     """Colours and names; the specification wants both of the same labels."""
-    known = sorted({max(label, -1) for label in (*colours, *names)})[:_MOST_LISTED]
+    shift, kind = 1 - planes.first, "region" if planes.first else "phase"
+    known = sorted({max(label, -shift) for label in (*colours, *names)})[:_MOST_LISTED]
     described: dict[str, Any] = {}
     if colours:
         described["colors"] = [
-            {"label-value": label + 1, "rgba": colours.get(label, _GREY)} for label in known
+            {"label-value": label + shift, "rgba": colours.get(label, _GREY)} for label in known
         ]
     if known:
         described["properties"] = [
-            {"label-value": label + 1, "phase": label}
+            {"label-value": label + shift, kind: label}
             | ({"name": str(names[label])} if label in names else {})
             for label in known
         ]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sigma_scale.export.target import read_json
+from sigma_scale.export.target import MARK, marked_attributes
 from sigma_scale.export.zarr_chunks import CHUNK_BYTES, write_chunks
 from sigma_scale.store.layout import consolidate
 
@@ -27,15 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CHUNK_BYTES", "is_export", "write"]
 
-_WRITTEN_BY = "sigma-scale export"
-_MARK = "written_by"
 _IMAGE_CHUNK = 2048
 
 
 def is_export(path: Path) -> bool:
     """Whether there is a zarr at a path that this module wrote."""
-    attributes = read_json(path / "zarr.json").get("attributes")
-    return isinstance(attributes, dict) and attributes.get(_MARK) == _WRITTEN_BY
+    attributes = marked_attributes(path)
+    return bool(attributes) and "ome" not in attributes
 
 
 def write(path: Path, image: SpectrumImage, tiles: DenseTiles, level: int) -> None:
@@ -81,7 +79,7 @@ def _around_the_counts(image: SpectrumImage) -> xr.Dataset:
         **image.metadata.to_attrs(),
         "pixel_size": list(image.pixel_size),
         "pixel_unit": image.pixel_unit,
-        _MARK: _WRITTEN_BY,
+        **MARK,
     }
     dataset = xr.Dataset(coords=image.coordinates(), attrs=attrs)
     for name, data in image.images.items():

@@ -3,7 +3,7 @@ Maps as the planes of an image: what other programs know, with names and the siz
 
 Labels are shifted by one on the way: in files, 0 is the background (noise, or no phase) and
 ``label + 1`` is a phase. Most programs take 0 for the background, and many formats have no
-negative numbers.
+negative numbers. Regions are numbered in this way already.
 """
 
 from __future__ import annotations
@@ -14,16 +14,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sigma_scale.errors import EmptyMapError, ParameterError
+from sigma_scale.export.scale import name_of, pixel_size
 
 if TYPE_CHECKING:
     import dask.array as da
     import xarray as xr
     from numpy.typing import NDArray
 
-__all__ = ["Planes", "file_labels", "labels_dtype", "name_of", "pixel_size"]
+__all__ = [
+    "Planes",
+    "file_labels",
+    "is_label_map",
+    "labels_dtype",
+]
 
 _DIMS = ("y", "x")
-_STEP_TOLERANCE = 1e-3
+_REGIONS = "region"
+"""Name of a map of regions, as :func:`sigma_scale.phases.region_labels` gives it."""
 _LARGEST_EXACT = 2**53
 _NARROWER = {"f2": "f4", "b1": "u1", "i8": "f8", "u8": "f8"}
 """Types that other programs don't know, and what takes their place."""
@@ -50,7 +57,9 @@ class Planes:
     title : str
         Name of the map.
     is_labels : bool
-        Whether the values are numbers of phases, plus one.
+        Whether the values are numbers of phases plus one, or of regions: names, not amounts.
+    first : int
+        What the number 1 stands for: phase 0, or region 1.
     """
 
     data: da.Array
@@ -60,6 +69,7 @@ class Planes:
     origin: tuple[float, float]
     title: str
     is_labels: bool = False
+    first: int = 0
 
     @classmethod
     def of_maps(cls, maps: xr.DataArray, *, title: str | None = None) -> Planes:
@@ -100,7 +110,8 @@ class Planes:
         Parameters
         ----------
         labels : xarray.DataArray, shape (y, x), integer
-            Phase of each pixel; negative ones belong to none.
+            Phase of each pixel, negative ones belong to none; or regions, an array of the name
+            ``region`` with 0 for none.
         title : str, optional
             Name of the map; None: that of the array.
 
@@ -115,9 +126,10 @@ class Planes:
             raise ParameterError(f"Labels must be whole numbers, not {labels.dtype}.")
         if _plane_dim(labels):
             raise ParameterError(f"Labels have the dimensions (y, x), not {labels.dims}.")
-        dtype = labels_dtype(labels)
+        first = 1 if labels.name == _REGIONS else 0
+        dtype = labels_dtype(labels, first=first)
         shift: Any = _lazy(labels.transpose(*_DIMS)).map_blocks
-        data = shift(file_labels, to=dtype, dtype=dtype)
+        data = shift(file_labels, to=dtype, first=first, dtype=dtype)
         return cls(
             data[None],
             (),
@@ -126,6 +138,7 @@ class Planes:
             _origin(labels),
             name_of(labels, "labels") if title is None else title,
             is_labels=True,
+            first=first,
         )
 
     @property
@@ -135,84 +148,36 @@ class Planes:
         return int(planes), int(rows), int(columns)
 
 
-def name_of(maps: xr.DataArray, otherwise: str) -> str:
-    """Name of an array, or another text where it has none."""
-    return otherwise if maps.name is None else str(maps.name)
+def is_label_map(maps: xr.DataArray) -> bool:
+    """Whether an array looks like phases or regions: whole numbers by such a name."""
+    return maps.dtype.kind in "iu" and ("label" in str(maps.name) or maps.name == _REGIONS)
 
 
-def labels_dtype(labels: xr.DataArray) -> np.dtype[Any]:
+def labels_dtype(labels: xr.DataArray, *, first: int = 0) -> np.dtype[Any]:
     """
-    Smallest unsigned type that holds all labels plus one; reads the labels once.
+    Smallest unsigned type for all labels, the first one as 1; reads the labels once.
 
     Raises
     ------
     ParameterError
         If there are too many.
     """
-    highest = int(np.asarray(_lazy(labels).max().compute())) + 1
+    highest = int(np.asarray(_lazy(labels).max().compute())) + 1 - first
     for name in ("u1", "u2", "u4"):
         if highest <= np.iinfo(name).max:
             return np.dtype(name)
-    raise ParameterError(f"There is a label {highest - 1:,}; at most {2**32 - 2:,} can be written.")
+    raise ParameterError(
+        f"There is a label {highest - 1 + first:,}; at most {2**32 - 2 + first:,} can be written."
+    )
 
 
-def file_labels(labels: NDArray[Any], to: Any) -> NDArray[Any]:
-    """Labels as they are in files: 0 for those below 0, and one more for all others."""
+def file_labels(labels: NDArray[Any], to: Any, first: int = 0) -> NDArray[Any]:
+    """Labels as they are in files: the first one is 1, and those below it are 0."""
     shifted = np.zeros(labels.shape, to)
-    inside = labels >= 0
+    inside = labels >= first
     # In the wider type first: 255 as uint8 has no room for one more.
-    shifted[inside] = (labels[inside].astype(np.uint64) + np.uint64(1)).astype(to)
+    shifted[inside] = (labels[inside].astype(np.uint64) + np.uint64(1 - first)).astype(to)
     return shifted
-
-
-def pixel_size(maps: xr.DataArray) -> tuple[float, float] | None:
-    """
-    Height and width of a pixel in micrometres after the coordinates.
-
-    Parameters
-    ----------
-    maps : xarray.DataArray
-        With the dimensions y and x.
-
-    Returns
-    -------
-    tuple of float or None
-        None where a coordinate is missing, is not in micrometres, or both have one pixel only. A
-        map of one row or column has square pixels.
-
-    Raises
-    ------
-    ParameterError
-        If pixels have unequal sizes.
-    """
-    steps = [_step(maps, name) for name in _DIMS]
-    if any(name not in maps.coords or _units(maps, name) != "µm" for name in _DIMS):
-        return None
-    known = [step for step in steps if step is not None]
-    if not known:
-        return None
-    return known[0], known[-1]
-
-
-def _units(maps: xr.DataArray, name: str) -> str:
-    return str(maps.coords[name].attrs.get("units", "")).replace("μ", "µ")
-
-
-def _step(maps: xr.DataArray, name: str) -> float | None:
-    if name not in maps.coords or maps.sizes[name] < 2:  # noqa: PLR2004
-        return None
-    values = maps.coords[name].to_numpy().astype(np.float64)
-    step = float(values[-1] - values[0]) / (len(values) - 1)
-    if (
-        not np.isfinite(step)
-        or step == 0
-        or np.any(np.abs(np.diff(values) - step) > _STEP_TOLERANCE * abs(step))
-    ):
-        raise ParameterError(
-            f"The coordinate {name} of {name_of(maps, 'the map')} doesn't go in equal steps, and "
-            "images have pixels of one size. Drop the coordinate, or interpolate the map."
-        )
-    return abs(step)
 
 
 def _origin(maps: xr.DataArray) -> tuple[float, float]:

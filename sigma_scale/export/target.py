@@ -12,22 +12,42 @@ from typing import TYPE_CHECKING, Any
 from sigma_scale.errors import OutputExistsError, ParameterError, SigmaScaleError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from sigma_scale.spectra import SpectrumImage
 
 __all__ = [
+    "MARK",
+    "check_level",
     "check_target",
     "draft_of",
     "has_ending",
+    "is_listed_folder",
+    "marked_attributes",
     "read_json",
     "scratch_beside",
     "starts_with",
     "write_whole",
 ]
 
+MARK = {"written_by": "sigma-scale export"}
+"""Attribute of the zarr groups that are written here, so that they are known as such."""
 _LARGEST_JSON = 64 * 2**20
+_HIGHEST_LEVEL = 9
+
+
+def check_level(level: int) -> None:
+    """
+    Refuse an effort of compression that there is not.
+
+    Raises
+    ------
+    ParameterError
+        If it is not 0 to 9.
+    """
+    if not 0 <= level <= _HIGHEST_LEVEL:
+        raise ParameterError(f"level must be 0 (no compression) to 9, not {level}.")
 
 
 def check_target(
@@ -207,6 +227,30 @@ def starts_with(path: Path, *beginnings: bytes) -> bool:
     return first.startswith(beginnings)
 
 
+def is_listed_folder(path: Path, name: str, columns: Sequence[str], kinds: set[str]) -> bool:
+    """
+    Whether there is a folder of files that a table lists, and of nothing else.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The folder.
+    name : str
+        Name of the table, a CSV file.
+    columns : sequence of str
+        Its header.
+    kinds : set of str
+        Endings that the other files may have.
+    """
+    try:
+        with (path / name).open(encoding="utf-8") as stream:
+            header = stream.readline().strip()
+        others = {file.suffix for file in path.iterdir() if file.name != name}
+    except (OSError, UnicodeDecodeError):
+        return False
+    return header == ",".join(columns) and others <= kinds
+
+
 def _remove_left(path: Path, ending: str) -> None:
     """Remove the hidden names of a target: those with a token of ours and an ending."""
     ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{32}}\.{ending}")
@@ -230,3 +274,11 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def marked_attributes(path: Path) -> dict[str, Any]:
+    """Attributes of a zarr 3 group with our mark; empty where there is no such group."""
+    attributes = read_json(path / "zarr.json").get("attributes")
+    if not isinstance(attributes, dict) or not attributes.items() >= MARK.items():
+        return {}
+    return attributes

@@ -11,7 +11,7 @@ import tifffile
 import xarray as xr
 import zarr
 from PIL import Image
-from rsciio import hspy, msa
+from rsciio import hspy, msa, zspy
 
 from sigma_scale import store
 from sigma_scale.spectra import EnergyAxis, SpectrumImage
@@ -87,6 +87,52 @@ def test_export_of_spectra_tables_masks_and_figures(call, results, tmp_path):
     assert call("export", folder, "a.png")[0] == 2
 
 
+def test_regions_as_a_map_and_as_a_table(call, results):
+    folder, labels, _, _ = results
+    for ending in (".ome.tif", ".ome.zarr", ".zspy", ".csv"):
+        assert call("export", folder, f"r{ending}", "--what", "regions")[0] == 0
+    regions = tifffile.imread("r.ome.tif")
+    np.testing.assert_array_equal(regions == 0, labels < 0)
+    root = zarr.open_group("r.ome.zarr", mode="r")
+    np.testing.assert_array_equal(root["labels/region/0"][:], regions)
+    (signal,) = zspy.file_reader("r.zspy")
+    np.testing.assert_array_equal(signal["data"], regions)
+    table = pd.read_csv("r.csv", index_col="region")
+    np.testing.assert_array_equal(table["pixels"], np.bincount(regions.ravel())[1:])
+
+
+def test_masks_at_the_size_of_an_image(call, results):
+    folder, labels, _, _ = results
+    Image.fromarray(np.zeros((192, 128), np.uint8)).save("fine.png")
+    for name, like, times in (("a", "navigation", (1, 1)), ("b", "fine.png", (3, 2))):
+        code, _, err = call("export", folder, name, "--what", "masks", "--like", like)
+        assert code == 0, err
+        mask = np.asarray(Image.open(f"{name}/2_phase_2.png"))
+        np.testing.assert_array_equal(mask, np.kron(labels == 2, np.ones(times)) * 255)
+
+
+def test_a_folder_of_figures(call, results, tmp_path):
+    folder = results[0]
+    options = ("--what", "figures", "--figure-format", "svg")
+    assert call("export", folder, "f", *options)[:2] == (0, "f: figures\n")
+    table = pd.read_csv("f/figures.csv", index_col="file")["result"]
+    assert table["phase_map.svg"] == "phases/labels"
+    assert {path.name for path in (tmp_path / "f").iterdir()} == {*table.index, "figures.csv"}
+    code, _, err = call("export", folder, "f", *options)
+    assert code == 2
+    assert "f exists already" in err
+    (tmp_path / "f" / "notes.txt").touch()
+    assert "is no exported" in call("export", folder, "f", *options, "--overwrite")[2]
+    (tmp_path / "photo.png").write_bytes(b"a photo")
+    assert "is no exported" in call("export", folder, "photo.png", "--overwrite")[2]
+
+
+def test_counts_of_a_folder_of_results(call, results):
+    assert call("export", results[0], "c.zarr")[0] == 0
+    counts = store.open_map(results[0] / "map.zarr").to_xarray()
+    np.testing.assert_array_equal(xr.open_zarr("c.zarr")["counts"], counts)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -99,6 +145,15 @@ def test_export_of_spectra_tables_masks_and_figures(call, results, tmp_path):
         (["x", "--what", "masks", "--size", "big"], "--size takes two whole numbers"),
         (["x.msa", "--what", "labels"], "dimension energy"),
         (["x.ome.tif", "--size", "9,9"], "--size is for masks"),
+        (["x.ome.tif", "--like", "a.png"], "--like is for masks"),
+        (
+            ["x", "--what", "masks", "--like", "SE9"],
+            "of that name. Its images: navigation",
+        ),
+        (["x", "--what", "masks", "--size", "9,9", "--like", "SE"], "Give one of them"),
+        (["x", "--what", "masks", "--size", "0,9"], "at least one pixel"),
+        (["x.hspy", "--what", "proportions"], "no map and no spectra. Write it to"),
+        (["x.csv", "--what", "grains"], "made of the labels, regions, proportions, masks"),
     ],
 )
 def test_results_that_cannot_be_written_are_refused(call, results, tmp_path, arguments, words):

@@ -117,20 +117,25 @@ def test_spectra_come_back_equal(lazy):
     xr.testing.assert_allclose(one, spectra[0].drop_vars("phase"))
 
 
+@pytest.mark.parametrize("ending", [".hspy", ".zspy"])
 @pytest.mark.parametrize("lazy", [True, False])
-def test_files_are_loaded_by_hyperspy(tmp_path, lazy, quietly, left):
+def test_files_are_loaded_by_hyperspy(tmp_path, ending, lazy, quietly, left):
     maps = line_maps((30, 20))
-    path = export_signal(maps.chunk(y=7) if lazy else maps, tmp_path / "maps.hspy")
+    path = export_signal(maps.chunk(y=7, x=9) if lazy else maps, tmp_path / f"maps{ending}")
     signal = quietly(hs.load, path)
     assert type(signal).__name__ == "Signal2D"
     xr.testing.assert_allclose(array_from_hyperspy(signal), maps)
+    later = quietly(hs.load, path, lazy=True)
+    assert type(later).__name__ == "LazySignal2D"
+    assert array_from_hyperspy(later).chunks is not None
+    xr.testing.assert_allclose(array_from_hyperspy(later).compute(), maps)
     with pytest.raises(OutputExistsError, match="exists already"):
         export_signal(maps, path)
     export_signal(label_map((6, 9)), path, overwrite=True)
     xr.testing.assert_allclose(array_from_hyperspy(quietly(hs.load, path)), label_map((6, 9)))
-    with pytest.raises(ParameterError, match=r"must end in \.hspy"):
+    with pytest.raises(ParameterError, match=r"must end in \.hspy, \.zspy"):
         export_signal(maps, tmp_path / "maps.tif")
-    assert left() == ["maps.hspy"]
+    assert left() == [path.name]
 
 
 def test_other_signals_and_arrays():
@@ -138,7 +143,7 @@ def test_other_signals_and_arrays():
     assert plain.dims[:2] == ("y", "x")
     assert plain.shape == (3, 4, 2)
     assert plain["y"].attrs["units"] == "pixel"
-    with pytest.raises(ParameterError, match=r"readers\.from_hyperspy"):
+    with pytest.raises(ParameterError, match=r"readers\.arrays\.from_hyperspy"):
         array_from_hyperspy(hs.signals.Signal1D(np.zeros((2, 3, 4))))
     for wrong in (xr.DataArray(np.zeros(3), dims="x"), line_maps((3, 4)).expand_dims("time")):
         with pytest.raises(ParameterError, match="no map"):

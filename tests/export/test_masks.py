@@ -62,6 +62,21 @@ def test_an_image_with_coordinates_says_what_lies_where(tmp_path):
     np.testing.assert_array_equal(both, expected)
 
 
+@pytest.mark.parametrize("units", ["µm", "pixel"])
+def test_what_binning_left_out_belongs_to_no_phase(tmp_path, units):
+    """Labels of 3 x 3 bins of a map of 7 x 8 pixels, whose image lies on the map's own pixels."""
+    labels = labelled(np.array([[0, 1], [1, 0]]), "labels", pixel=(1.5, 1.5), units=units)
+    labels = labels.assign_coords({d: labels[d] + 0.5 for d in ("y", "x")})
+    for dim in ("y", "x"):
+        labels[dim].attrs["units"] = units
+    image = labelled(np.zeros((7, 8)), "image", pixel=(0.5, 0.5), units=units)
+    folder = export_masks(labels, tmp_path / "m", like=image)
+    both = mask(folder / "0_phase_0.png") // 255 + 2 * (mask(folder / "1_phase_1.png") // 255)
+    expected = np.zeros((7, 8))
+    expected[:6, :6] = np.kron(labels.to_numpy() + 1, np.ones((3, 3)))
+    np.testing.assert_array_equal(both, expected)
+
+
 def test_coordinates_without_a_common_unit_are_stretched(tmp_path):
     labels = label_map((4, 6), units="pixel", pixel=(1, 1), low=0)
     image = xr.DataArray(np.zeros((8, 12, 3)), dims=("y", "x", "c"))

@@ -49,6 +49,10 @@ def test_maps_have_names_sizes_units_and_smaller_copies(tmp_path):
         assert len(page.pages) == 2
         across, below = page.tags["XResolution"].value
         assert across / below == pytest.approx(1e4 / 0.25)
+        for number, level in enumerate(file.series[0].levels):
+            resolutions = [level.keyframe.tags[f"{axis}Resolution"].value for axis in "XY"]
+            sizes = [1e4 * below / across for across, below in resolutions]
+            assert sizes == pytest.approx([0.25 * 2**number, 0.5 * 2**number])
 
 
 @pytest.mark.parametrize(
