@@ -63,11 +63,18 @@ class ReportTable:
         Written above it.
     chips : sequence of str
         A colour for each row, shown as a chip before its first value; none where empty.
+    numeric : sequence of str
+        Columns of texts that are set to the right, as numbers are. A second line in a text is
+        shown smaller.
+    faint : sequence of sequence of bool
+        Cells that matter less, a row for each of the frame's; none where empty.
     """
 
     frame: pd.DataFrame
     caption: str = ""
     chips: Sequence[str] = ()
+    numeric: Sequence[str] = ()
+    faint: Sequence[Sequence[bool]] = ()
 
 
 @dataclass(frozen=True)
@@ -140,6 +147,13 @@ class _Cell:
 
     text: str
     number: bool
+    small: str = ""
+    faint: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Classes of the style sheet."""
+        return " ".join(name for name, on in (("n", self.number), ("faint", self.faint)) if on)
 
 
 @dataclass(frozen=True)
@@ -242,19 +256,44 @@ def _rows(table: ReportTable | pd.DataFrame) -> _Rows:
     if given.chips and len(given.chips) != len(frame):
         msg = f"A table of {len(frame)} rows has {len(given.chips)} chips; give one for each row."
         raise ShapeMismatchError(msg)
+    if given.faint and np.shape(given.faint) != given.frame.shape:
+        msg = (
+            f"A table of {given.frame.shape} cells says of {np.shape(given.faint)} whether they "
+            "are faint; say it of each."
+        )
+        raise ShapeMismatchError(msg)
     for chip in given.chips:
         if not is_color_like(chip):
             msg = f"{chip!r} is not a colour; use a name or '#rrggbb', such as '#0072b2'."
             raise ParameterError(msg)
-    numeric = [dtype.kind in "iufc" for dtype in frame.dtypes]
-    header = [_Cell(str(name), right) for name, right in zip(frame.columns, numeric, strict=True)]
+    right = [
+        dtype.kind in "iufc" or name in given.numeric
+        for name, dtype in zip(frame.columns, frame.dtypes, strict=True)
+    ]
+    header = [_Cell(str(name), number) for name, number in zip(frame.columns, right, strict=True)]
     chips = [to_hex(chip) for chip in given.chips] or [""] * len(frame)
     decimals = [_decimals(frame.iloc[:, k]) for k in range(frame.shape[1])]
-    rows = [
-        (chip, [_cell(value, places) for value, places in zip(values, decimals, strict=True)])
-        for chip, values in zip(chips, frame.itertuples(index=False, name=None), strict=True)
-    ]
+    faint = np.zeros(frame.shape, dtype=bool)
+    if given.faint:
+        faint[:, frame.shape[1] - given.frame.shape[1] :] = given.faint
+    texts = set(given.numeric)
+    rows = []
+    for chip, values, pale in zip(
+        chips, frame.itertuples(index=False, name=None), faint, strict=True
+    ):
+        cells = [_cell(value, places) for value, places in zip(values, decimals, strict=True)]
+        cells = [
+            _split(cell, number=cell.number or name in texts, faint=bool(pale[k]))
+            for k, (cell, name) in enumerate(zip(cells, frame.columns, strict=True))
+        ]
+        rows.append((chip, cells))
     return _Rows(given.caption, header, rows)
+
+
+def _split(cell: _Cell, *, number: bool, faint: bool) -> _Cell:
+    """Style a cell, and take the second line of its text apart."""
+    text, _, small = cell.text.partition("\n")
+    return _Cell(text, number, small, faint)
 
 
 def _decimals(column: pd.Series[Any]) -> int | None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from sigma_scale import plot
 from sigma_scale.plot import FigurePanel, ReportContent, ReportTable, Section
+from sigma_scale.workflow.report_tables import composition_shown, contacts_shown, evidence_shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["make_report", "phase_table", "versions"]
 
+_ABOUT_ELEMENTS = (
+    "An element is taken to be there where its line is more than three standard errors strong, has "
+    "at least 1 % of the counts of all lines, and the peaks of the other elements don't explain "
+    "the spectrum without it. Counts are no concentrations: elements emit, and samples "
+    "absorb, to different degrees."
+)
+_ABOUT_CONTACTS = (
+    "Which phases touch. Borders follow the edges of pixels, so slanting ones are up to 1.4 times "
+    "too long: compare phases, not maps. Errors take each edge for an independent point, so they "
+    "are too small where a map has few grains; so are those of the areas."
+)
 _LIBRARIES = (
     "sigma-scale",
     "numpy",
@@ -83,6 +95,9 @@ def make_report(
                 "Phases", _about_phases(result), _chosen(figures, "phase_map"), [_table(result)]
             ),
             Section("Spectra of the phases", "", _chosen(figures, "phase_spectra")),
+            Section("Elements", _ABOUT_ELEMENTS, tables=[evidence_shown(result.evidence)]),
+            *_composition(result),
+            Section("Neighbours", _ABOUT_CONTACTS, tables=[contacts_shown(result.contacts)]),
             Section("Latent space", "", _chosen(figures, "latent")),
             Section("Element maps", "", _chosen(figures, "element_maps")),
             Section(
@@ -97,6 +112,16 @@ def make_report(
         settings=result.settings.to_yaml(),
         versions=versions(),
     )
+
+
+def _composition(result: PhaseMapping) -> list[Section]:
+    table = result.composition
+    if table is None:
+        return []
+    used = table.groupby("line", sort=False)["k_factor"].first()
+    factors = ", ".join(f"{name} {factor:g}" for name, factor in used.items())
+    text = f"{table.attrs['statement']}\n\nk-factors: {factors}."
+    return [Section("Composition", text, tables=[composition_shown(table)])]
 
 
 def _chosen(figures: Mapping[str, FigurePanel], *names: str) -> list[FigurePanel]:
@@ -140,7 +165,7 @@ def _about_phases(result: PhaseMapping) -> str:
     return (
         f"Pixels were grouped by {method} in the latent space.{noise} Several groups may be one "
         "mineral, and groups of few pixels are often mixtures at grain borders. Elements are a "
-        "guess from X-ray lines that stand out of the background; they are no quantification."
+        "guess from X-ray lines that stand out of the background; see Elements for the evidence."
     )
 
 
@@ -156,8 +181,8 @@ def _table(result: PhaseMapping) -> ReportTable:
             "±": (100 * table["share_error"]).map("{:.1g}".format),
         }
     )
-    if table["area_um2"].notna().all():
-        shown["Area, µm²"] = table["area_um2"].map("{:.4g}".format)
+    if "area_um2" in table and table["area_um2"].notna().all():
+        shown["Area, µm²"] = table["area_um2"].map(_short)
     shown["Regions"] = table["regions"].map("{:.0f}".format).where(table["regions"].notna(), "")
     diameter = _diameter(result.regions)
     size, unit = (
@@ -171,7 +196,13 @@ def _table(result: PhaseMapping) -> ReportTable:
         "Area with its counting error, likely elements, and the connected regions: their number, "
         "and the median diameter of circles of their areas. tables/regions.csv has each of them."
     )
-    return ReportTable(shown, caption, chips)
+    numeric = [str(name) for name in shown.columns if name not in {"Phase", "Elements"}]
+    return ReportTable(shown, caption, chips, numeric=numeric)
+
+
+def _short(value: float) -> str:
+    """Four digits, without powers of ten where a number is large."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"  # noqa: PLR2004
 
 
 def phase_table(result: PhaseMapping) -> pd.DataFrame:

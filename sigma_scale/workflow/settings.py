@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -45,6 +46,10 @@ class RunSettings:
         ``min_cluster_size`` of 10 pixels or, if more, a two-thousandth of the binned map.
     n_end_members : int, optional
         Components of the unmixing of the phases' spectra. None: at most five.
+    k_factors : mapping of str to float or path, optional
+        k-factors of lines such as ``{"Fe_Ka": 1.2}``, or a table of them that
+        :func:`sigma_scale.phases.read_k_factors` reads; it is read at once, so that the settings
+        hold the numbers. None: no composition.
     random_state : int
         Seed of everything that is random.
 
@@ -52,6 +57,8 @@ class RunSettings:
     ------
     ParameterError
         If a value is of the wrong kind.
+    SourceNotFoundError, FileFormatError
+        If a table of k-factors can't be read.
     """
 
     lines: tuple[str, ...] | None = None
@@ -64,6 +71,7 @@ class RunSettings:
     clustering: str = "HDBSCAN"
     clustering_args: Mapping[str, Any] = field(default_factory=dict)
     n_end_members: int | None = None
+    k_factors: Mapping[str, float] | str | Path | None = None
     random_state: int = 0
 
     def __post_init__(self) -> None:
@@ -77,6 +85,7 @@ class RunSettings:
                 raise ParameterError(f"{name} must map names to values.")
         object.__setattr__(self, "latent", {**_LATENT, **self.latent})
         object.__setattr__(self, "clustering_args", dict(self.clustering_args))
+        object.__setattr__(self, "k_factors", _k_factors(self.k_factors))
         for name in ("normalise", "navigation"):
             if not isinstance(getattr(self, name), bool):
                 raise ParameterError(f"{name} must be true or false, not {getattr(self, name)!r}.")
@@ -181,9 +190,30 @@ def _bin(value: object) -> object:
     return tuple(value)
 
 
+def _k_factors(value: object) -> dict[str, float] | None:
+    if value is None:
+        return None
+    if isinstance(value, str | Path):
+        from sigma_scale.phases import read_k_factors
+
+        value = read_k_factors(value)
+    if not isinstance(value, Mapping):
+        raise ParameterError(f"k_factors must map lines to numbers, or be a path, not {value!r}.")
+    wrong = [name for name, factor in value.items() if not _is_factor(factor)]
+    if wrong:
+        raise ParameterError(
+            f"k_factors must be positive numbers; those of {', '.join(map(str, wrong))} are not."
+        )
+    return {str(name): float(factor) for name, factor in value.items()}
+
+
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, float) or _is_whole(value)
+
+
+def _is_factor(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf

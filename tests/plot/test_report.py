@@ -172,3 +172,17 @@ def test_wrong_reports_are_refused(tmp_path):
     write(target, ReportContent("x", sections=[Section("s", figures=[Figure()])]))
     with pytest.raises(OutputExistsError, match=r"r\.html"):
         write(target, ReportContent("x"), overwrite=False)
+
+
+def test_cells_may_be_faint_set_to_the_right_and_have_a_second_line(tmp_path):
+    frame = pd.DataFrame({"Phase": ["a"], "Si": ["12\n<3> σ"], "Fe": ["< 5"]})
+    table = ReportTable(frame, numeric=["Si", "Fe"], faint=[[False, False, True]])
+    page = Page(
+        write(tmp_path / "r.html", ReportContent("t", sections=[Section("s", tables=[table])]))
+    )
+    assert page.text("td") == ["a", "12", "< 5"]
+    assert page.text("small") == ["<3> σ"]
+    assert page.of("td", "class") == ["n", "n faint"]
+    wrong = ReportTable(frame, faint=[[True]])
+    with pytest.raises(ShapeMismatchError, match="faint"):
+        write(tmp_path / "r.html", ReportContent("t", sections=[Section("s", tables=[wrong])]))

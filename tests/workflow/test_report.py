@@ -71,7 +71,7 @@ def test_the_table_has_a_row_and_a_colour_for_each_phase(mapped):
     assert len(shown.frame) == len(shown.chips) == len(table)
     colours = phase_colours([int(label) for label in table.index])
     assert list(shown.chips) == [colours[int(label)] for label in table.index]
-    areas = shown.frame["Area, µm²"].astype(float)
+    areas = shown.frame["Area, µm²"].str.replace(",", "").astype(float)
     np.testing.assert_allclose(areas, table["pixels"] * 4, rtol=1e-3)
     found = measure.label(mapped.clusters["labels"].to_numpy(), background=-1, connectivity=2)
     regions = measure.regionprops_table(found, properties=["label", "equivalent_diameter_area"])

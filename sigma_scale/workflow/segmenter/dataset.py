@@ -14,8 +14,12 @@ from sigma_scale.errors import (
     ShapeMismatchError,
     SigmaScaleError,
 )
+from sigma_scale.features import line_intensity
+from sigma_scale.features.navigation import NAVIGATOR
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import dask.array as da
     import xarray as xr
     from numpy.typing import ArrayLike, NDArray
@@ -71,12 +75,18 @@ class SegmentedMap:
         Processed spectra; None where there are only images.
     metadata : MapMetadata, optional
         Of the spectra, or of the images where a dataset keeps them as ``maps``.
+    measured : SpectrumImage, optional
+        The (binned) counts as they were measured, where the processed ones are denoised.
+    maps : xarray.DataArray, shape (y, x, line), optional
+        Feature maps before normalisation, where there are only images.
     """
 
     shape: tuple[int, int]
     feature_list: tuple[str, ...]
     image: SpectrumImage | None
     metadata: MapMetadata | None
+    measured: SpectrumImage | None = None
+    maps: xr.DataArray | None = None
 
     @classmethod
     def of(cls, dataset: SegmentableDataset) -> Self:
@@ -89,7 +99,73 @@ class SegmentedMap:
             feature_list=tuple(dataset.feature_list),
             image=image,
             metadata=getattr(kept, "metadata", None),
+            measured=_measured(dataset, image),
+            maps=_maps(dataset) if image is None else None,
         )
+
+    def coordinates(self) -> dict[str, Any]:
+        """Coordinates of the (binned) pixels' centres, for xarray; empty where none are known."""
+        if self.image is not None:
+            found = self.image.coordinates()
+        else:
+            coords = {} if self.maps is None else self.maps.coords
+            found = {str(name): values for name, values in coords.items()}
+        return {name: found[name] for name in ("y", "x") if name in found}
+
+    def line_maps(self, lines: Sequence[str] | None = None) -> xr.DataArray | None:
+        """
+        Intensities of the (binned) map before normalisation of the features.
+
+        Parameters
+        ----------
+        lines : sequence of str, optional
+            X-ray lines; of a dataset of images some of its features. None: all features but the
+            navigation image.
+
+        Returns
+        -------
+        xarray.DataArray, shape (y, x, line), or None
+            Gross counts, or shares where the spectra are normalised; lazy. None where there are
+            no features.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such map.
+        UnknownLineError, EnergyRangeError
+            If a line is not known or was not measured.
+        """
+        if lines is None:
+            lines = [name for name in self.feature_list if name != NAVIGATOR]
+        if not lines:
+            return None
+        if self.image is not None:
+            return line_intensity(self.image, lines)
+        there = [] if self.maps is None else [str(name) for name in self.maps["line"].values]
+        unknown = [name for name in lines if name not in there]
+        if unknown or self.maps is None:
+            raise ParameterError(
+                f"There is no map of {', '.join(unknown)}; there are: {', '.join(there) or 'none'}."
+            )
+        return self.maps.sel(line=list(lines))
+
+
+def _measured(dataset: SegmentableDataset, image: SpectrumImage | None) -> SpectrumImage | None:
+    """The (binned) counts as they were measured; None where the image is made of them."""
+    raw = getattr(dataset, "spectra", None)
+    if image is None or raw is None or image.source.dtype.kind in "iu":
+        return None
+    factors = (raw.shape[0] // image.shape[0], raw.shape[1] // image.shape[1])
+    measured: SpectrumImage = raw.with_processing(bin_factors=factors)
+    return measured
+
+
+def _maps(dataset: SegmentableDataset) -> xr.DataArray | None:
+    """Feature maps of a dataset of images as they are now, or None where there are none."""
+    try:
+        return getattr(dataset, "feature_maps", None)
+    except SigmaScaleError:
+        return None
 
 
 def latent_rows(latent: ArrayLike | xr.DataArray, shape: tuple[int, int]) -> NDArray[Any]:
@@ -149,6 +225,10 @@ def latent_rows(latent: ArrayLike | xr.DataArray, shape: tuple[int, int]) -> NDA
 
 def features_of(dataset: SegmentableDataset) -> Any:
     """Feature maps of a dataset as they are now, or None where they are not made yet."""
+    # Those of a store needn't be read before they are needed.
+    stored = getattr(dataset, "stored_features", None)
+    if stored is not None:
+        return stored
     try:
         return dataset.normalised_elemental_data
     except SigmaScaleError:

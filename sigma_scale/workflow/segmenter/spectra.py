@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from sigma_scale.phases.nmf import Loss
     from sigma_scale.spectra import SpectrumImage
 
-__all__ = ["BinaryMapProfile", "MapSpectra", "profile_table", "unmixed_tables"]
+__all__ = ["BinaryMapProfile", "MapSpectra", "profile_table", "spectra_of", "unmixed_tables"]
 
 _KEPT_PASSES = 4
 _SEED = 0
@@ -44,12 +45,16 @@ class MapSpectra:
     ----------
     image : SpectrumImage or None
         Processed spectra; None for a dataset that has only images.
+    measured : SpectrumImage, optional
+        The same pixels as they were measured. None: those whose counts the image is made of.
     """
 
-    def __init__(self, image: SpectrumImage | None) -> None:
+    def __init__(self, image: SpectrumImage | None, measured: SpectrumImage | None = None) -> None:
         self._image = image
+        self._measured = measured
         self._map_pass: tuple[xr.DataArray | None, NDArray[Any]] | None = None
         self._means: OrderedDict[Hashable, xr.Dataset] = OrderedDict()
+        self._counted: tuple[Hashable, xr.DataArray] | None = None
 
     @property
     def image(self) -> SpectrumImage:
@@ -67,6 +72,19 @@ class MapSpectra:
                 "of its clusters."
             )
         return self._image
+
+    @property
+    def measured(self) -> SpectrumImage:
+        """
+        Binned counts as they were measured: not denoised, normalised or cut.
+
+        Raises
+        ------
+        NoSpectraError
+            If the dataset has no spectra.
+        """
+        image = self.image if self._measured is None else self._measured
+        return image.with_processing(total_from=None, zeroed_below=0)
 
     def check(self) -> None:
         """
@@ -119,6 +137,37 @@ class MapSpectra:
         self._means.move_to_end(key)
         return self._means[key]
 
+    def counts(self, key: Hashable, labels: Callable[[], NDArray[np.int32]]) -> xr.DataArray:
+        """
+        Summed counts per label as they were measured, shape (phase, energy).
+
+        Parameters
+        ----------
+        key, labels
+            See :meth:`means`.
+
+        Raises
+        ------
+        NoSpectraError, EmptyMapError
+            See :meth:`means`.
+        """
+        import xarray as xr
+
+        from sigma_scale.phases import phase_spectra
+
+        if self._measured is None:
+            return self.means(key, labels)["counts"]
+        if self._counted is None or self._counted[0] != key:
+            shaped = xr.DataArray(labels().reshape(self.image.shape[:2]), dims=("y", "x"))
+            self._counted = key, phase_spectra(self.measured, shaped)["counts"]
+        return self._counted[1]
+
+    def kept(self, spectra: xr.DataArray) -> xr.DataArray:
+        """Spectra (phase, energy) with zeros in the channels that were removed."""
+        first = self.image.processing.zeroed_below
+        channels = np.arange(spectra.sizes["energy"]) >= first
+        return spectra.copy(data=spectra.to_numpy() * channels)
+
     def _passed(self) -> tuple[xr.DataArray | None, NDArray[Any]]:
         """Divisors of the spectra, where they are normalised, and counts per channel."""
         import xarray as xr
@@ -164,27 +213,53 @@ def profile_table(means: xr.Dataset, *, normalised: bool) -> pd.DataFrame:
     )
 
 
+def spectra_of(spectra: xr.DataArray, clusters: Sequence[int]) -> xr.DataArray:
+    """
+    Spectra of some clusters, in their order.
+
+    Parameters
+    ----------
+    spectra : xarray.DataArray, shape (phase, energy)
+        Spectra of the clusters that have pixels.
+    clusters : sequence of int
+        Clusters that are wanted.
+
+    Raises
+    ------
+    EmptyMapError
+        If a cluster has no pixels.
+    """
+    empty = [cluster for cluster in clusters if cluster not in spectra.indexes["phase"]]
+    if empty:
+        raise EmptyMapError(
+            f"Cluster {', '.join(map(str, empty))} has no pixels and so no spectrum. Leave it out."
+        )
+    return spectra.sel(phase=list(clusters))
+
+
 def unmixed_tables(
-    means: xr.Dataset,
+    spectra: xr.DataArray,
     clusters: Sequence[int],
     n_components: int | str,
     *,
     normalised: bool,
     method: str,
     method_args: Mapping[str, Any] | None,
+    loss: Loss = "frobenius",
+    initial: xr.DataArray | pd.DataFrame | Sequence[int] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     End-members of the spectra of some clusters.
 
     Parameters
     ----------
-    means : xarray.Dataset
-        Mean spectra per cluster.
+    spectra : xarray.DataArray, shape (phase, energy)
+        Mean or summed spectra per cluster.
     clusters : sequence of int
         Clusters that count, in their order.
     n_components : int or "All"
-        Number of end-members; "All": as many as clusters.
-    normalised, method_args
+        Number of end-members; "All": as many as clusters, or as the initial guess has.
+    normalised, method_args, loss, initial
         See :func:`sigma_scale.phases.unmix`; without ``max_iter`` it is scikit-learn's 200, and
         without ``random_state`` the seed is 0.
     method : {"NMF"}
@@ -208,18 +283,20 @@ def unmixed_tables(
     if isinstance(n_components, str):
         if n_components != "All":
             raise ParameterError(f"n_components is a number or 'All', not {n_components!r}.")
-        n_components = len(clusters)
+        n_components = len(clusters) if initial is None else _number_of(initial)
     if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer):
         raise ParameterError(f"n_components is a number or 'All', not {n_components!r}.")
-    empty = [cluster for cluster in clusters if cluster not in means.indexes["phase"]]
-    if empty:
-        raise EmptyMapError(
-            f"Cluster {', '.join(map(str, empty))} has no pixels and so no spectrum. Leave it out."
-        )
     return unmix(
-        means["mean"].sel(phase=list(clusters)),
+        spectra_of(spectra, clusters),
         int(n_components),
         normalised=normalised,
         random_state=_SEED,
         method_args={"max_iter": _MAX_ITER} | dict(method_args or {}),
+        loss=loss,
+        initial=initial,
     )
+
+
+def _number_of(initial: xr.DataArray | pd.DataFrame | Sequence[int]) -> int:
+    """Number of end-members in an initial guess: columns of a table, else rows."""
+    return initial.shape[1] if isinstance(initial, pd.DataFrame) else len(initial)
