@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["add_gaussians", "plot_density"]
+__all__ = ["add_gaussians", "count_cells", "ellipse_of", "plot_density"]
 
 _BATCH = 1 << 20
 _POINTS = 2  # dimensions
@@ -68,7 +68,7 @@ def plot_density(
         raise ParameterError(f"bins must be at least 1, and it is {bins}.")
     if cmap not in colormaps:
         raise ParameterError(f"cmap {cmap!r} is not a colour map of matplotlib; try 'viridis_r'.")
-    counts, extent = _counted(points, bins)
+    counts, extent = count_cells(points, bins)
     ax = new_figure(_WIDTH + 1.2, _HEIGHT + 0.8).add_subplot()
     dress_axes(ax)
     picture = ax.imshow(
@@ -87,10 +87,31 @@ def plot_density(
     return root_figure(ax)
 
 
-def _counted(
+def count_cells(
     points: npt.NDArray[Any], bins: int
 ) -> tuple[npt.NDArray[np.float64], tuple[float, float, float, float]]:
-    """Points in each cell, and the grid's extent; a bounded number of points at a time."""
+    """
+    Count the points in each cell of a grid, a bounded number of points at a time.
+
+    Parameters
+    ----------
+    points : array, shape (n, 2)
+        Positions; those with missing values are left out.
+    bins : int
+        Cells along each side.
+
+    Returns
+    -------
+    counts : numpy.ndarray, shape (bins, bins)
+        Points by the first and the second dimension.
+    extent : tuple of float
+        Lowest and highest first, then second coordinate of the grid.
+
+    Raises
+    ------
+    EmptyMapError
+        If there is no point with finite coordinates.
+    """
     starts = range(0, len(points), _BATCH)
     finite = (_finite(points[start : start + _BATCH]) for start in starts)
     corners = [(part.min(axis=0), part.max(axis=0)) for part in finite if len(part)]
@@ -150,15 +171,39 @@ def add_gaussians(
         )
     limits = ax.get_xlim(), ax.get_ylim()
     for centre, spread in zip(centres[:, :2], spreads[:, :2, :2], strict=True):
-        # Axes of the ellipse: eigenvectors of the covariance, as long as n standard deviations.
-        variances, directions = np.linalg.eigh(spread)
-        width, height = 2 * n_sigma * np.sqrt(np.maximum(variances, 0.0))
-        angle = float(np.degrees(np.arctan2(directions[1, 0], directions[0, 0])))
+        x, y, width, height, angle = ellipse_of(centre, spread, n_sigma=n_sigma)
         ax.add_patch(
             Ellipse(
-                (float(centre[0]), float(centre[1])), width, height, angle=angle,
+                (x, y), width, height, angle=angle,
                 facecolor="none", edgecolor=INK, linewidth=0.8, alpha=0.7,
             )
         )  # fmt: skip
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])
+
+
+def ellipse_of(
+    mean: npt.NDArray[np.float64], covariance: npt.NDArray[np.float64], *, n_sigma: float = 2.0
+) -> tuple[float, float, float, float, float]:
+    """
+    Find the ellipse that a Gaussian is drawn as.
+
+    Parameters
+    ----------
+    mean : array, shape (d,)
+        Centre; the first two dimensions count.
+    covariance : array, shape (d, d)
+        Its covariance.
+    n_sigma : float, default: 2.0
+        Standard deviations from the centre to the ellipse.
+
+    Returns
+    -------
+    x, y, width, height, angle : float
+        Centre, axes, and direction of the first axis in degrees: the axes are eigenvectors of the
+        covariance.
+    """
+    variances, directions = np.linalg.eigh(covariance[:_POINTS, :_POINTS])
+    width, height = 2 * n_sigma * np.sqrt(np.maximum(variances, 0.0))
+    angle = float(np.degrees(np.arctan2(directions[1, 0], directions[0, 0])))
+    return float(mean[0]), float(mean[1]), float(width), float(height), angle

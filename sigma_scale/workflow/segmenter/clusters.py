@@ -50,9 +50,16 @@ class PixelState:
 
     def sizes(self) -> NDArray[np.int64]:
         """Pixels of each cluster, shape (cluster,)."""
-        # One place is kept for noise, so that the labels need no copy without it.
-        counts = np.bincount(self.labels + 1, minlength=self.n_clusters + 1)
-        return counts[1:].astype(np.int64)
+        from sigma_scale.workflow.segmenter.pixel_kernels import count_labels
+
+        counts = np.zeros(self.n_clusters + 1, np.int64)
+        count_labels(self.labels, counts)
+        return counts[1:]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays in bytes."""
+        return self.labels.nbytes + self.edited.nbytes + self.groups.nbytes
 
 
 @dataclass(frozen=True, eq=False)

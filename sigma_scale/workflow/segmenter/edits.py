@@ -23,11 +23,11 @@ from sigma_scale.workflow.segmenter.clusters import (
 from sigma_scale.workflow.segmenter.selection import decode_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-__all__ = ["EDITS", "apply_edit", "replay"]
+__all__ = ["EDITS", "apply_edit"]
 
 _FEWEST_MERGED = 2
 
@@ -76,24 +76,6 @@ def apply_edit(
     elif not mask.any():
         raise EmptyMapError("The selection has no pixels. Select at least one.")
     return edit(state, record, mask)
-
-
-def replay(first: ClusterState, records: Sequence[Mapping[str, Any]]) -> ClusterState:
-    """
-    Apply edits one after the other.
-
-    Raises
-    ------
-    ParameterError
-        If one can't be applied; the message says which.
-    """
-    state = first
-    for number, record in enumerate(records):
-        try:
-            state = apply_edit(state, record)
-        except ParameterError as error:
-            raise ParameterError(f"Edit {number} can't be replayed: {error}") from error
-    return state
 
 
 def _merge(state: ClusterState, record: Mapping[str, Any], _mask: object) -> ClusterState:

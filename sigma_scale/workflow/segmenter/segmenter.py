@@ -10,6 +10,7 @@ import numpy as np
 from sigma_scale import compute
 from sigma_scale.clustering.labels import NOISE
 from sigma_scale.errors import ParameterError, SigmaScaleWarning
+from sigma_scale.workflow.segmenter.areas import ClusterAreas
 from sigma_scale.workflow.segmenter.bic import bic_curve, choose_n_components
 from sigma_scale.workflow.segmenter.clusters import first_state
 from sigma_scale.workflow.segmenter.dataset import (
@@ -19,10 +20,10 @@ from sigma_scale.workflow.segmenter.dataset import (
     latent_rows,
 )
 from sigma_scale.workflow.segmenter.editing import EditableClusters
+from sigma_scale.workflow.segmenter.given_labels import given_clusters
 from sigma_scale.workflow.segmenter.history import History
 from sigma_scale.workflow.segmenter.methods import cluster_rows
 from sigma_scale.workflow.segmenter.probabilities import Memberships
-from sigma_scale.workflow.segmenter.profiles import ClusterProfiles
 from sigma_scale.workflow.segmenter.saving import SavableClusters
 from sigma_scale.workflow.segmenter.spectra import MapSpectra
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import ArrayLike, NDArray
 
-    from sigma_scale.workflow.segmenter.clusters import PixelState
+    from sigma_scale.workflow.segmenter.clusters import ClusterState, PixelState
     from sigma_scale.workflow.segmenter.dataset import SegmentableDataset
     from sigma_scale.workflow.segmenter.mixture import Components
 
@@ -43,7 +44,7 @@ _Number = TypeVar("_Number", bound=np.generic)
 _DEFAULT_ARGS = {"n_components": 8, "random_state": 4}
 
 
-class PixelSegmenter(ClusterProfiles, EditableClusters, SavableClusters):
+class PixelSegmenter(ClusterAreas, EditableClusters, SavableClusters):
     """
     Clusters of a map's pixels in a latent space.
 
@@ -152,7 +153,7 @@ class PixelSegmenter(ClusterProfiles, EditableClusters, SavableClusters):
         self._map = SegmentedMap.of(dataset)
         self.height, self.width = self._map.shape
         self.feature_list = list(self._map.feature_list)
-        self._spectra = MapSpectra(self._map.image)
+        self._spectra = MapSpectra(self._map.image, self._map.measured)
         self._features = features_of(dataset)
         self._derived: tuple[PixelState, dict[str, NDArray[Any]]] | None = None
 
@@ -182,6 +183,63 @@ class PixelSegmenter(ClusterProfiles, EditableClusters, SavableClusters):
         segmenter.load_state(path)
         return segmenter
 
+    @classmethod
+    def from_labels(
+        cls,
+        latent: ArrayLike | xr.DataArray,
+        dataset: SegmentableDataset,
+        labels: ArrayLike | xr.DataArray,
+        *,
+        probability: ArrayLike | xr.DataArray | None = None,
+        method: str = "labels",
+        recipe: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """
+        Make a segmenter of labels that are there already, without clustering anew.
+
+        Parameters
+        ----------
+        latent, dataset
+            As for the class.
+        labels : array-like, shape (y, x) or (y * x,), integer
+            Cluster of each pixel, from wherever; -1 is noise. A number below the highest that no
+            pixel has is a cluster without pixels.
+        probability : array-like of the same shape, optional
+            How surely each pixel belongs to its cluster, 0 to 1; it is 0 for noise whatever is
+            given. None: 1.
+        method : str, default: "labels"
+            What the labels were made by, for display.
+        recipe : mapping, optional
+            How they were made, as plain values.
+
+        Returns
+        -------
+        PixelSegmenter
+            Its :attr:`mixture` and :attr:`model` are None.
+
+        Raises
+        ------
+        ShapeMismatchError
+            If labels, probability or latent space are of other pixels than the dataset's.
+        ParameterError
+            If labels are no integers of -1 or more, or reach the number of pixels, or a
+            probability is not between 0 and 1.
+        """
+        segmenter = cls.__new__(cls)
+        segmenter._take_dataset(dataset)  # noqa: SLF001 - an object of this very class
+        segmenter.latent = latent_rows(latent, (segmenter.height, segmenter.width))
+        found = given_clusters(
+            labels, probability, (segmenter.height, segmenter.width), recipe=recipe
+        )
+        segmenter.method = method
+        segmenter.method_args = {}
+        segmenter.model = None
+        segmenter.bic_list = []
+        segmenter.recipe = found.recipe
+        segmenter._memberships = Memberships(segmenter.latent, None, found.strength)  # noqa: SLF001
+        segmenter._history = History(first_state(found.labels, found.n_clusters, 0))  # noqa: SLF001
+        return segmenter
+
     def __repr__(self) -> str:
         n_noise = int(np.count_nonzero(self.labels == NOISE))
         return (
@@ -201,21 +259,6 @@ class PixelSegmenter(ClusterProfiles, EditableClusters, SavableClusters):
         return self._history.current.pixels.labels
 
     @property
-    def label_map(self) -> xr.DataArray:
-        """Labels as a map, shape (y, x), int32."""
-        import xarray as xr
-
-        image = self._map.image
-        coordinates = {} if image is None else image.coordinates()
-        return xr.DataArray(
-            self.labels.reshape(self.height, self.width),
-            dims=("y", "x"),
-            coords={name: coordinates[name] for name in ("y", "x") if name in coordinates},
-            name="labels",
-            attrs={"recipe": self.recipe},
-        )
-
-    @property
     def n_components(self) -> int:
         """Number of clusters after the edits, empty ones included."""
         return self._history.current.pixels.n_clusters
@@ -224,6 +267,11 @@ class PixelSegmenter(ClusterProfiles, EditableClusters, SavableClusters):
     def cluster_sizes(self) -> NDArray[np.int64]:
         """Pixels of each cluster, shape (cluster,)."""
         return self._history.current.pixels.sizes()
+
+    @property
+    def state(self) -> ClusterState:
+        """Labels, names and colours as they are now: one object, which no edit changes."""
+        return self._history.current
 
     @property
     def cluster_colors(self) -> dict[int, str]:

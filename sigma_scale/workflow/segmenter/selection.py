@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sigma_scale import compute
 from sigma_scale.errors import EmptyMapError, ParameterError, ShapeMismatchError
+from sigma_scale.latent.rows import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +23,11 @@ __all__ = ["as_mask", "decode_mask", "encode_mask", "inside_polygon"]
 
 _ENCODING = "bits+zlib+base64"
 _FEWEST_CORNERS = 3
+
+_BANDS = 512
+"""Bands into which a polygon is cut; most of them then hold two edges of a lasso."""
+_PART = 1 << 18
+"""Pixels for which a thread pays."""
 
 
 def as_mask(selection: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -78,6 +86,9 @@ def inside_polygon(rows: NDArray[Any], corners: ArrayLike) -> NDArray[np.bool_]:
     """
     Find the pixels whose first two latent coordinates lie inside a polygon.
 
+    Where a polygon crosses itself, what its outline goes around twice lies outside (the even-odd
+    rule). A pixel exactly on an edge may lie on either side.
+
     Parameters
     ----------
     rows : array, shape (n, component)
@@ -97,10 +108,10 @@ def inside_polygon(rows: NDArray[Any], corners: ArrayLike) -> NDArray[np.bool_]:
     EmptyMapError
         If no pixel lies inside.
     """
-    from matplotlib.path import Path
+    from sigma_scale.workflow.segmenter.pixel_kernels import mark_inside, sort_edges
 
     try:
-        points = np.asarray(corners, dtype=np.float64)
+        points = np.array(corners, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
         raise ParameterError(f"The corners of a polygon are pairs of numbers: {error}") from error
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < _FEWEST_CORNERS:  # noqa: PLR2004
@@ -111,11 +122,18 @@ def inside_polygon(rows: NDArray[Any], corners: ArrayLike) -> NDArray[np.bool_]:
         raise ParameterError("The corners of a polygon must be finite.")
     if rows.shape[1] < 2:  # noqa: PLR2004
         raise ParameterError("A polygon needs a latent space of at least two components.")
-    plane = rows[:, :2]
-    near = ((plane >= points.min(axis=0)) & (plane <= points.max(axis=0))).all(axis=1)
-    inside = np.zeros(len(rows), dtype=np.bool_)
-    inside[near] = Path(points).contains_points(plane[near])
-    if not inside.any():
+    if not (rows.flags.c_contiguous and rows.dtype in {np.dtype("f4"), np.dtype("f8")}):
+        rows = np.ascontiguousarray(rows[:, :2], dtype=np.float64)
+    inside = np.empty(len(rows), dtype=np.bool_)
+    starts, edges = sort_edges(points, _BANDS)
+    workers = max(1, min(compute.local_workers(), -(-len(rows) // _PART)))
+    ends = [len(rows) * k // workers for k in range(workers + 1)]
+    found = in_threads(
+        lambda part: mark_inside(rows, *part, points, starts, edges, inside),
+        pairwise(ends),
+        workers,
+    )
+    if not any(found):
         raise EmptyMapError("No pixel lies inside the polygon.")
     return inside
 
