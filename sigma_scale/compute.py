@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sigma_scale import config
+from sigma_scale import config, progress
 from sigma_scale.engines import gpu_obstacle
 from sigma_scale.errors import EngineUnavailableError, MemoryLimitError, ParameterError
 
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 _SHARE_OF_FREE_MEMORY = 0.75
+_SECONDS = 0.2
+"""After which an observer is asked again whether to go on."""
 
 
 def run(*collections: Any, description: str) -> tuple[Any, ...]:
@@ -53,15 +56,58 @@ def run(*collections: Any, description: str) -> tuple[Any, ...]:
     """
     import dask.base
 
+    observer = progress.observer()
     if _cluster_client() is None:
         with _local_bar(description):
-            return _as_tuple(dask.base.compute(*collections))
+            if observer is None:
+                return _as_tuple(dask.base.compute(*collections))
+            from dask.callbacks import Callback
+
+            # Given to this call alone: as active ones they would hear of other threads' tasks.
+            # Those that are active, such as the bar, would be left out.
+            heard = [*Callback.active, _task_callback(description, observer)]
+            return _as_tuple(dask.base.compute(*collections, callbacks=heard))
     persisted = dask.base.persist(*collections)
     if config.get("progress"):
-        from distributed import progress
+        from distributed import progress as cluster_bar
 
-        progress(*persisted)
+        cluster_bar(*persisted)
+    if observer is not None:
+        _watch_futures(persisted, description, observer)
     return _as_tuple(dask.base.compute(*persisted))
+
+
+def _task_callback(description: str, observer: progress.Observer) -> Any:
+    """Tell an observer of the tasks of one of Dask's computations, after each of them."""
+    report = partial(progress.report, description, observer, "task")
+    parts = ("ready", "waiting", "running", "finished")
+
+    def start(_graph: Any, state: Any) -> None:
+        report(len(state["finished"]), sum(len(state[part]) for part in parts))
+
+    def after_task(_key: Any, _value: Any, graph: Any, state: Any, _worker: Any) -> None:
+        start(graph, state)
+
+    return None, start, None, after_task, None
+
+
+def _watch_futures(collections: Any, description: str, observer: progress.Observer) -> None:
+    """Tell an observer of the tasks on a cluster, until they are done or it has enough."""
+    from distributed import futures_of, wait
+
+    futures = futures_of(collections)
+    waiting = set(futures)
+    try:
+        while waiting:
+            n_done = len(futures) - len(waiting)
+            progress.report(description, observer, "task", n_done, len(futures))
+            try:
+                waiting = set(wait(waiting, _SECONDS, "FIRST_COMPLETED").not_done)
+            except TimeoutError:
+                continue
+    finally:  # none is left unless the observer has had enough
+        for future in waiting:
+            future.cancel()
 
 
 def stream(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -82,12 +128,19 @@ def stream(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
     ------
     object
         Results in the order in which they are finished.
+
+    Raises
+    ------
+    CancelledError
+        If an observer has had enough; see :mod:`sigma_scale.progress`.
     """
     client = _cluster_client()
     if client is not None:
         yield from _stream_on(client, sum(client.nthreads().values()), function, items)
     elif (workers := local_workers()) == 1:
-        yield from map(function, items)
+        for item in items:
+            progress.check()
+            yield function(item)
     else:
         with ThreadPoolExecutor(workers) as pool:
             yield from _stream_on(pool, workers, function, items)
@@ -112,6 +165,7 @@ def _stream_on(
             done, pending = waiting(pending, return_when="FIRST_COMPLETED")
             pending = set(pending)
             for future in done:
+                progress.check()
                 yield future.result()
                 pending |= {executor.submit(function, item) for item in islice(items, 1)}
     finally:

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 __all__ = [
     "BinningError",
+    "BusyError",
+    "CancelledError",
+    "ConflictError",
     "CorruptChunkError",
     "EmptyMapError",
     "EnergyRangeError",
@@ -96,6 +99,18 @@ class ShapeMismatchError(ParameterError):
 
 class MemoryLimitError(SigmaScaleError, MemoryError):
     """A step would need more memory than ``memory_limit`` allows."""
+
+
+class ConflictError(SigmaScaleError, RuntimeError):
+    """Someone else changed what was to be changed; their changes were taken over."""
+
+
+class BusyError(SigmaScaleError, RuntimeError):
+    """Something else is being done with it, which has to end first."""
+
+
+class CancelledError(SigmaScaleError, RuntimeError):
+    """Work was given up because the user asked for it."""
 
 
 class EngineUnavailableError(SigmaScaleError, ImportError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import uuid
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ _PIECE = 2**20
 _SAMPLES, _SAMPLE = 256, 16 * 2**10
 
 
-def write_atomically(path: Path, content: bytes) -> Path:
+def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> Path:
     """
     Write a file so that it is there whole or not at all.
 
@@ -28,6 +29,8 @@ def write_atomically(path: Path, content: bytes) -> Path:
         File to write or replace; its folder is made where it is missing.
     content : bytes
         What to write.
+    durable : bool, default: False
+        Wait until it would outlive a power cut.
 
     Returns
     -------
@@ -37,11 +40,28 @@ def write_atomically(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        draft.write_bytes(content)
+        with draft.open("wb") as stream:
+            stream.write(content)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         draft.replace(path)
+        if durable:
+            _sync_names(path.parent)
     finally:
         draft.unlink(missing_ok=True)
     return path
+
+
+def _sync_names(folder: Path) -> None:
+    """Make the names in a folder outlive a power cut, where a system can do so."""
+    if os.name == "nt":  # which can't open folders
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def size_of(path: Path) -> int:

@@ -2,8 +2,9 @@
 
 from sigma_scale.store.codec import Encoding
 from sigma_scale.store.layout import is_store
-from sigma_scale.store.results import open_result, write_result
+from sigma_scale.store.results import draft_results, open_result, write_result
 from sigma_scale.store.stored import StoredCounts, open_map
+from sigma_scale.store.sums import stored_sum_spectrum, stored_total
 from sigma_scale.store.verify import verify_map
 from sigma_scale.store.writer import write_map
 from sigma_scale.store.zarr_codec import EventsCodec
@@ -12,9 +13,12 @@ __all__ = [
     "Encoding",
     "EventsCodec",
     "StoredCounts",
+    "draft_results",
     "is_store",
     "open_map",
     "open_result",
+    "stored_sum_spectrum",
+    "stored_total",
     "verify_map",
     "write_map",
     "write_result",

@@ -19,12 +19,14 @@ from zarr.errors import (
 )
 
 from sigma_scale.errors import SourceNotFoundError, StoreError, UnfinishedStoreError
+from sigma_scale.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
     "COUNTS",
+    "EDITS",
     "SCHEMA",
     "consolidate",
     "is_store",
@@ -34,6 +36,8 @@ __all__ = [
 
 SCHEMA = 1
 COUNTS = "counts"
+EDITS = "edits"
+"""Group of the log of edits, and the beginning of the names of those that are kept aside."""
 STATE = "sigma_scale"
 
 State = Literal["unfinished", "complete"]
@@ -116,9 +120,18 @@ def open_group(path: str | Path, *, unfinished: bool = False, mode: str = "r") -
 
 def consolidate(path: str | Path) -> None:
     """Gather the metadata of a store in one place, which is where xarray looks first."""
+    import json
     import warnings
 
     with warnings.catch_warnings():
         # zarr warns that consolidated metadata are not yet part of its v3 specification.
         warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
         zarr.consolidate_metadata(str(path))
+    # Edits change without this being made again: a copy here would soon be an old one.
+    file = Path(path) / "zarr.json"
+    node = json.loads(file.read_bytes())
+    members = node["consolidated_metadata"]["metadata"]
+    kept = {name: member for name, member in members.items() if not name.startswith(EDITS)}
+    if len(kept) < len(members):
+        node["consolidated_metadata"]["metadata"] = kept
+        write_atomically(file, json.dumps(node, indent=2).encode())

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sigma_scale.workflow.job import run_demo, run_job
     from sigma_scale.workflow.outputs import OutputFolder
     from sigma_scale.workflow.pipeline import PhaseMapping, map_phases
+    from sigma_scale.workflow.project import Project
     from sigma_scale.workflow.segmenter import PixelSegmenter
     from sigma_scale.workflow.settings import RunSettings
 
@@ -23,6 +24,7 @@ __all__ = [
     "OutputFolder",
     "PhaseMapping",
     "PixelSegmenter",
+    "Project",
     "RunSettings",
     "SEMDataset",
     "TEMDataset",
@@ -40,6 +42,7 @@ __getattr__, __dir__, _ = lazy_exports(
         "OutputFolder": "outputs",
         "PhaseMapping": "pipeline",
         "PixelSegmenter": "segmenter",
+        "Project": "project",
         "RunSettings": "settings",
         "SEMDataset": "datasets",
         "TEMDataset": "datasets",

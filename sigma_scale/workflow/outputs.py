@@ -14,6 +14,7 @@ from sigma_scale import plot, store
 from sigma_scale.errors import OutputExistsError, StoreError
 from sigma_scale.workflow.figures import make_figures
 from sigma_scale.workflow.report import make_report, phase_table
+from sigma_scale.workflow.report_tables import contact_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sigma_scale.plot import Section
     from sigma_scale.workflow.pipeline import PhaseMapping
 
-__all__ = ["OutputFolder"]
+__all__ = ["OutputFolder", "binned_group", "latent_group", "phases_group", "write_results"]
 
 _SETTINGS = "settings.yaml"
 _REPORT = "report.html"
@@ -143,11 +144,15 @@ class OutputFolder:
         folder.mkdir(exist_ok=True)
         tables = {
             "phases": phase_table(result).rename_axis("phase"),
+            "elements": result.evidence,
+            "contacts": contact_table(result.contacts),
             "regions": result.regions,
             "phase_spectra": _spectra_table(result.spectra),
             "end_member_weights": result.weights,
             "end_members": result.components,
         }
+        if result.composition is not None:
+            tables["composition"] = result.composition
         for name, table in tables.items():
             table.to_csv(folder / f"{name}.csv")
 
@@ -188,22 +193,32 @@ def write_results(path: Path, result: PhaseMapping) -> None:
     result : PhaseMapping
         What the main job found.
     """
-    intensities = result.intensities.assign(features=_as_variable(result))
-    store.write_result(path, "binned", intensities)
-    store.write_result(path, "latent", result.latent.to_dataset(name="latent"))
-    store.write_result(path, "phases", result.clusters.merge(result.spectra))
+    store.write_result(path, "binned", binned_group(result.intensities, result.features))
+    store.write_result(path, "latent", latent_group(result.latent))
+    store.write_result(path, "phases", phases_group(result.clusters, result.spectra))
 
 
-def _as_variable(result: PhaseMapping) -> xr.DataArray:
-    """Feature maps on a dimension of their own: they may hold the navigation image as well."""
-    return result.features.rename(line="feature")
+def binned_group(intensities: xr.Dataset, maps: xr.DataArray) -> xr.Dataset:
+    """Group of a store with the measured lines and the feature maps."""
+    # On a dimension of their own: they may hold the navigation image as well.
+    return intensities.assign(features=maps.rename(line="feature"))
+
+
+def latent_group(latent: xr.DataArray) -> xr.Dataset:
+    """Group of a store with the latent space."""
+    return latent.to_dataset(name="latent")
+
+
+def phases_group(clusters: xr.Dataset, spectra: xr.Dataset) -> xr.Dataset:
+    """Group of a store with the clusters, as they were found, and their spectra."""
+    return clusters.merge(spectra)
 
 
 def _spectra_table(spectra: xr.Dataset) -> pd.DataFrame:
-    """Counts and mean spectrum of each phase, one row per channel."""
+    """Counts and mean spectrum of each phase with their errors, one row per channel."""
     columns = {
         f"{kind}_{phase}": spectra[kind].sel(phase=phase).to_numpy()
-        for kind in ("counts", "mean")
+        for kind in ("counts", "counts_error", "mean", "mean_error")
         for phase in spectra["phase"].to_numpy()
     }
     return pd.DataFrame(columns, index=pd.Index(spectra["energy"].to_numpy(), name="energy_kev"))

@@ -5,30 +5,38 @@ from __future__ import annotations
 import logging
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
-from sigma_scale import compute, features, preprocess, xray
-from sigma_scale.clustering import cluster_latent
+from sigma_scale import features, xray
 from sigma_scale.errors import (
-    EmptyMapError,
     EnergyRangeError,
     ParameterError,
     SigmaScaleWarning,
     UnknownLineError,
 )
-from sigma_scale.latent import embed
 from sigma_scale.phases import (
-    element_summary,
+    element_evidence,
+    phase_contacts,
     phase_spectra,
     proportions,
     region_statistics,
-    unmix,
+)
+from sigma_scale.phases.elements import summary_of
+from sigma_scale.workflow.composition import choose_quantified, composition_table
+from sigma_scale.workflow.job_steps import (
+    cluster_pixels,
+    embed_features,
+    feature_maps,
+    line_intensities,
+    measure_sum_spectrum,
+    preprocess_map,
+    unmix_phases,
 )
 from sigma_scale.workflow.models import clustering_arguments, make_umap
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     import xarray as xr
 
@@ -44,7 +52,6 @@ _COUNTS_PER_BIN = 150
 _LARGEST_BIN = 8
 _SMALLEST_SIDE = 24
 """Pixels that a binned map keeps along its shorter side."""
-_END_MEMBERS = 5
 
 
 @dataclass(frozen=True)
@@ -69,9 +76,15 @@ class PhaseMapping:
     clusters : xarray.Dataset
         ``labels`` and ``probability`` (y, x).
     spectra : xarray.Dataset
-        ``counts`` and ``mean`` (phase, energy) and ``n_pixels`` (phase).
+        ``counts`` and ``mean`` (phase, energy) with their errors, and ``n_pixels`` (phase).
     proportions, elements : pandas.DataFrame
         Area and likely elements of each phase.
+    evidence : pandas.DataFrame
+        Net counts and significance of each line in each phase, and what is concluded.
+    contacts : xarray.Dataset
+        Borders that phases share, over ``phase`` and ``neighbour``.
+    composition : pandas.DataFrame or None
+        Percentages of each phase and element by k-factors; None without them.
     regions : pandas.DataFrame
         Connected regions of each phase: sizes, shapes and line intensities.
     weights, components : pandas.DataFrame
@@ -88,6 +101,9 @@ class PhaseMapping:
     spectra: xr.Dataset
     proportions: pd.DataFrame
     elements: pd.DataFrame
+    evidence: pd.DataFrame
+    contacts: xr.Dataset
+    composition: pd.DataFrame | None
     regions: pd.DataFrame
     weights: pd.DataFrame
     components: pd.DataFrame
@@ -124,28 +140,28 @@ def map_phases(image: SpectrumImage, settings: RunSettings) -> PhaseMapping:
         If the feature maps don't fit the memory.
     """
     check_settings(image, settings)
-    spectrum = _sum_spectrum(image)
+    spectrum = measure_sum_spectrum(image)
     settings = replace(
         settings,
         lines=choose_lines(image, settings, spectrum),
         bin=choose_bin(image, settings, int(spectrum.sum())),
     )
-    seen = _preprocess(image, settings)
-    intensities = _intensities(seen, settings)
-    maps = _feature_maps(seen, settings, intensities["line_intensity"])
-    latent = _embed(maps, settings)
-    clusters = _cluster(latent, settings)
+    lines = settings.lines or ()
+    factors = cast("Mapping[str, float] | None", settings.k_factors)  # a path is read already
+    quantified = [] if factors is None else choose_quantified(lines, factors)
+    seen = preprocess_map(image, settings)
+    intensities = line_intensities(seen, settings)
+    maps = feature_maps(seen, settings, intensities["line_intensity"])
+    latent = embed_features(maps, settings)
+    clusters = cluster_pixels(latent, settings)
     labels = clusters["labels"]
     spectra = phase_spectra(seen, labels, total=intensities["total"])
-    elements = element_summary(
-        spectra["counts"],
-        settings.lines or (),
-        resolution_mn_ka_ev=image.metadata.resolution_mn_ka_ev,
-        beam_energy_kev=image.metadata.beam_energy_kev,
-    )
-    n_phases = spectra.sizes["phase"]
-    n_components = settings.n_end_members or min(_END_MEMBERS, n_phases)
-    weights, components = unmix(spectra["mean"], n_components, random_state=settings.random_state)
+    counts = spectra["counts"]
+    evidence = element_evidence(counts, lines)
+    composition = None
+    if factors is not None:
+        composition = composition_table(counts, lines, quantified, factors)
+    weights, components = unmix_phases(spectra["mean"], settings)
     return PhaseMapping(
         image=seen,
         settings=settings,
@@ -156,7 +172,10 @@ def map_phases(image: SpectrumImage, settings: RunSettings) -> PhaseMapping:
         clusters=clusters,
         spectra=spectra,
         proportions=proportions(labels),
-        elements=elements,
+        elements=summary_of(evidence, counts),
+        evidence=evidence,
+        contacts=phase_contacts(labels),
+        composition=composition,
         regions=region_statistics(labels, intensities["line_intensity"]),
         weights=weights,
         components=components,
@@ -182,7 +201,7 @@ def check_settings(image: SpectrumImage, settings: RunSettings) -> None:
     with warnings.catch_warnings():
         # What is left out is said when it is done.
         warnings.simplefilter("ignore", SigmaScaleWarning)
-        seen = _preprocess(image, settings)
+        seen = preprocess_map(image, settings)
     if settings.lines is not None:
         features.line_channels(seen, settings.lines)
     unknown = [step for step in settings.normalisation if step not in features.NORMALISATIONS]
@@ -191,19 +210,14 @@ def check_settings(image: SpectrumImage, settings: RunSettings) -> None:
             f"Unknown normalisation {', '.join(unknown)}; there are: "
             f"{', '.join(features.NORMALISATIONS)}."
         )
+    if settings.k_factors is not None and settings.lines is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SigmaScaleWarning)
+            choose_quantified(settings.lines, cast("Mapping[str, float]", settings.k_factors))
     if settings.navigation and image.navigation is None:
         raise ParameterError("The map has no navigation image to use as a feature.")
     make_umap(settings)
     clustering_arguments(settings, 1)
-
-
-def _sum_spectrum(image: SpectrumImage) -> xr.DataArray:
-    lazy = image.sum_spectrum()
-    (spectrum,) = compute.run(lazy, description="Sum spectrum")
-    if not spectrum.any():
-        raise EmptyMapError(f"The map {image.metadata.title!r} holds no counts.")
-    measured: xr.DataArray = spectrum
-    return measured
 
 
 def choose_lines(
@@ -233,7 +247,7 @@ def choose_lines(
     ParameterError
         If there are none, and the sum spectrum suggests none.
     """
-    kept = _preprocess(image, replace(settings, bin="auto"))
+    kept = preprocess_map(image, replace(settings, bin="auto"))
     if settings.lines is not None:
         features.line_channels(kept, settings.lines)
         return settings.lines
@@ -291,51 +305,3 @@ def choose_bin(image: SpectrumImage, settings: RunSettings, counts: int) -> tupl
     largest = max(1, min(_LARGEST_BIN, min(rows, columns) // _SMALLEST_SIDE))
     wanted = next((n for n in range(1, largest) if n * n * per_pixel >= _COUNTS_PER_BIN), largest)
     return wanted, wanted
-
-
-def _preprocess(image: SpectrumImage, settings: RunSettings) -> SpectrumImage:
-    if settings.bin != "auto":
-        image = preprocess.rebin(image, settings.bin)
-    if settings.normalise:
-        image = preprocess.normalise(image)
-    if settings.remove_below_kev is not None:
-        image = preprocess.remove_first_peak(image, settings.remove_below_kev)
-    return image
-
-
-def _intensities(image: SpectrumImage, settings: RunSettings) -> xr.Dataset:
-    lines = settings.lines or ()
-    rows, columns, _ = image.shape
-    # Intensities, features, and the working copies of a normalisation step, in float64.
-    compute.check_memory(
-        rows * columns * (len(lines) + 2) * (4 + 4 + 16),
-        what=f"Feature maps of {rows} x {columns} pixels and {len(lines)} lines",
-        remedy="Use larger bins or fewer lines, or raise memory_limit.",
-    )
-    return features.feature_pass(image, lines, lazy=False).drop_vars("sum_spectrum")
-
-
-def _feature_maps(
-    image: SpectrumImage, settings: RunSettings, intensities: xr.DataArray
-) -> xr.DataArray:
-    maps = features.normalise_features(intensities, settings.normalisation)
-    if not settings.navigation or image.navigation is None:
-        return maps
-    return features.append_navigation(maps, image.navigation, settings.normalisation)
-
-
-def _embed(maps: xr.DataArray, settings: RunSettings) -> xr.DataArray:
-    model = make_umap(settings)
-    n_pixels = int(np.prod(maps.shape[:2]))
-    if n_pixels <= model.n_neighbors:
-        raise EmptyMapError(
-            f"The binned map has {n_pixels} pixels, too few for n_neighbors={model.n_neighbors}. "
-            "Use smaller bins."
-        )
-    return embed(maps, model)
-
-
-def _cluster(latent: xr.DataArray, settings: RunSettings) -> xr.Dataset:
-    n_pixels = int(np.prod(latent.shape[:2]))
-    arguments = clustering_arguments(settings, n_pixels)
-    return cluster_latent(latent, settings.clustering, arguments)

@@ -102,16 +102,29 @@ from sigma_scale.workflow.experiment import Experiment
 folder, fatal = sys.argv[1], int(sys.argv[2])
 written = 0
 
-def dies(path, content):
-    global written
-    written += 1
-    with open(path, "wb") as file:
-        file.write(content[: len(content) // 2 if written == fatal else None])
+class Dying:  # half of the fatal file's content gets there
+
+    def __init__(self, file):
+        self.file = file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def write(self, content):
+        global written
+        written += 1
+        self.file.write(content[: len(content) // 2 if written == fatal else None])
         if written == fatal:
-            file.flush()
+            self.file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
 
-Path.write_bytes = dies
+opens = Path.open
+Path.open = lambda path, mode="r", *rest: (
+    Dying(opens(path, mode)) if mode == "wb" else opens(path, mode, *rest)
+)
 maps = np.random.default_rng(0).dirichlet(np.ones(5), (20, 15))
 ex = Experiment(
     descriptor="zscore", general_results_dir=folder, model_args={"hidden_layer_sizes": (16, 8)},

@@ -65,6 +65,7 @@ def test_everything_is_in_the_folder(home, from_file):
     assert inside == {
         "report.html", "settings.yaml", "tables/phases.csv", "tables/phase_spectra.csv",
         "tables/end_members.csv", "tables/end_member_weights.csv", "tables/regions.csv",
+        "tables/elements.csv", "tables/contacts.csv",
         *(f"figures/{name}.png" for name in FIGURES - {"navigation"}),
     }  # fmt: skip
     assert not (home / "out.unfinished").exists()
@@ -80,7 +81,7 @@ def test_tables_hold_what_was_found(home, from_file):
     np.testing.assert_array_equal(phases["pixels"], from_file.proportions["pixels"])
     assert phases["share"].sum() == pytest.approx(1)
     spectra = pd.read_csv(tables / "phase_spectra.csv", index_col="energy_kev")
-    assert spectra.shape == (1024, 2 * from_file.spectra.sizes["phase"])
+    assert spectra.shape == (1024, 4 * from_file.spectra.sizes["phase"])
     np.testing.assert_array_equal(spectra["counts_0"], from_file.spectra["counts"][0])
     regions = pd.read_csv(tables / "regions.csv", index_col="region")
     assert regions["pixels"].sum() == phases["pixels"].drop(-1, errors="ignore").sum()

@@ -21,6 +21,7 @@ UNUSUAL = RunSettings(
     clustering="GaussianMixture",
     clustering_args={"n_components": 4},
     n_end_members=3,
+    k_factors={"O_Ka": 1.9, "Si_Ka": 1.0},
     random_state=11,
 )
 
@@ -137,3 +138,19 @@ def test_files_that_are_no_settings_are_refused_in_one_line(content, message, tm
 def test_a_folder_is_no_settings_file(tmp_path):
     with pytest.raises(ParameterError, match="can't be read"):
         RunSettings.from_yaml(tmp_path)
+
+
+def test_a_table_of_k_factors_is_read_at_once(tmp_path):
+    table = tmp_path / "k.csv"
+    table.write_text("line,k_factor\nO_Ka,1.9\nSi_Ka,1\n")
+    settings = RunSettings.from_mapping({"k_factors": str(table)})
+    assert settings.k_factors == {"O_Ka": 1.9, "Si_Ka": 1.0}
+    assert yaml.safe_load(settings.to_yaml())["k_factors"] == settings.k_factors
+    with pytest.raises(SourceNotFoundError, match=r"no\.csv"):
+        RunSettings(k_factors=tmp_path / "no.csv")
+
+
+@pytest.mark.parametrize("factors", [{"O_Ka": 0}, {"O_Ka": "x"}, {"O_Ka": float("inf")}, [1, 2], 3])
+def test_k_factors_that_are_none_are_refused(factors):
+    with pytest.raises(ParameterError, match="k_factors must"):
+        RunSettings(k_factors=factors)

@@ -13,6 +13,7 @@ from sigma_scale.features import append_navigation
 from sigma_scale.features.navigation import NAVIGATOR
 from sigma_scale.workflow import norm
 from sigma_scale.workflow.datasets.steps import Steps, recipe
+from sigma_scale.workflow.datasets.stored_maps import StoredMaps, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["FeatureDataset"]
 
 
-class FeatureDataset(ABC):
+class FeatureDataset(StoredMaps, ABC):
     """
     Maps of features, in a state that is kept as plain values.
 
@@ -166,7 +167,9 @@ class FeatureDataset(ABC):
                 "['O_Ka', 'Si_Ka']."
             )
         if "maps" not in self._cache:
-            self._cache["maps"] = self._feature_maps(self._steps.features)
+            stored = self._stored_maps()
+            made = None if stored is None else loaded(stored[0])
+            self._cache["maps"] = self._feature_maps(self._steps.features) if made is None else made
         maps: xr.DataArray = self._cache["maps"]
         return maps
 
@@ -284,7 +287,9 @@ class FeatureDataset(ABC):
         """Normalised feature maps with their labels, shape (y, x, line), float32."""
         self._require_normalisation()
         if "normalised" not in self._cache:
-            self._cache["normalised"] = self._normalised_maps(self._steps)
+            stored = self.stored_features
+            made = self._normalised_maps(self._steps) if stored is None else loaded(stored)
+            self._cache["normalised"] = made
         maps: xr.DataArray = self._cache["normalised"]
         return maps
 
