@@ -11,7 +11,7 @@ import click
 
 import sigma_scale
 from sigma_scale import compute, config
-from sigma_scale.cli import maps, phases
+from sigma_scale.cli import maps, phases, view
 from sigma_scale.errors import SigmaScaleError, SigmaScaleWarning
 
 __all__ = ["cli", "main"]
@@ -55,6 +55,7 @@ def cli(
 for command in (
     phases.run,
     phases.demo,
+    view.view,
     maps.ingest,
     maps.export,
     maps.calibrate,

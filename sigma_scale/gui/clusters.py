@@ -2,77 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sigma_scale import phases, plot
-from sigma_scale.errors import EmptyMapError, ParameterError
-from sigma_scale.features.navigation import NAVIGATOR
+from sigma_scale import phases
+from sigma_scale.errors import ParameterError
+from sigma_scale.gui.cluster_spectra import (
+    MOST_SPECTRA,
+    SPECTRA,
+    USUAL_RANGE,
+    ClusterSpectra,
+    chosen_clusters,
+    cluster_titles,
+    left_out,
+    view_clusters_sum_spectra,
+)
+from sigma_scale.gui.map_tables import image_table
 from sigma_scale.gui.view import View
 from sigma_scale.plot import FigurePanel
-from sigma_scale.plot.cluster_maps import plot_cluster_maps, plot_phases_over_image
+from sigma_scale.plot.cluster_maps import plot_cluster_maps
+from sigma_scale.plot.palette import NOISE, complete_colours
 from sigma_scale.plot.tables import plot_proportions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
-    import xarray as xr
 
     from sigma_scale.workflow.segmenter import PixelSegmenter
 
 __all__ = [
-    "cluster_lines",
     "cluster_titles",
     "show_cluster_distribution",
     "show_cluster_proportions",
-    "spectra_array",
     "view_clusters_sum_spectra",
-    "view_phase_map",
 ]
 
-_MOST_SPECTRA, _MOST_MAPS = 20, 60
-_DISTRIBUTION, _SPECTRA = "Where the clusters are", "Spectra of the clusters"
-
-
-def view_phase_map(ps: PixelSegmenter, alpha_cluster_map: float = 0.6) -> View:
-    """
-    Show the map of the clusters, also over the navigation image.
-
-    Parameters
-    ----------
-    ps : PixelSegmenter
-        The clusters.
-    alpha_cluster_map : float, default: 0.6
-        Opacity of the clusters over the navigation image, 0 to 1.
-
-    Returns
-    -------
-    View
-        "Phase map" and, where there is an image, "Phases over the navigation image".
-
-    Raises
-    ------
-    ParameterError
-        If the opacity is out of range.
-    """
-    labels, names, colours = ps.label_map, cluster_titles(ps), ps.cluster_colors
-    image = ps.dataset.nav_img
-    panels = {
-        "Phase map": FigurePanel(
-            plot.plot_phase_map(labels, names=names, colours=colours), "", "Phase map"
-        )
-    }
-    if image is not None:
-        panels["Phases over the navigation image"] = FigurePanel(
-            plot_phases_over_image(
-                labels, image, alpha=alpha_cluster_map, names=names, colours=colours
-            ),
-            "",
-            "Phases over the navigation image",
-        )
-    return View(panels)
+_MOST_MAPS = 60
+_DISTRIBUTION = "Where the clusters are"
 
 
 def show_cluster_distribution(
@@ -108,66 +77,37 @@ def show_cluster_distribution(
     EmptyMapError
         If there is no cluster.
     """
-    listed = _chosen(ps, clusters, _MOST_MAPS)
+    listed = chosen_clusters(ps, clusters, _MOST_MAPS)
     labels = ps.label_map
-    caption = _left_out(ps, listed, clusters)
+    caption = left_out(ps, listed, clusters)
     if not use_label:
         if not 0 <= threshold < 1:
             raise ParameterError(f"threshold is a probability below 1, not {threshold}.")
         sure = (ps.probability > threshold).reshape(labels.shape)
         labels = labels.where(sure, -1).astype(np.int32)
         caption = f"Pixels with a probability above {threshold:g}. {caption}".strip()
-    figure = plot_cluster_maps(labels, listed, names=cluster_titles(ps), colours=ps.cluster_colors)
-    panels = {_DISTRIBUTION: FigurePanel(figure, caption, _DISTRIBUTION)}
-    if ps.dataset.processed is not None:
-        panels.update(view_clusters_sum_spectra(ps, clusters=clusters).panels)
-    return View(panels)
-
-
-def view_clusters_sum_spectra(
-    ps: PixelSegmenter,
-    normalisation: bool = True,  # noqa: FBT001, FBT002 - the original's call
-    spectra_range: tuple[float, float] = (0, 8),
-    clusters: Sequence[int] | None = None,
-) -> View:
-    """
-    Show the mean spectrum of each cluster.
-
-    Parameters
-    ----------
-    ps : PixelSegmenter
-        The clusters.
-    normalisation : bool, default: True
-        Divide each spectrum by its maximum.
-    spectra_range : tuple of float, default: (0, 8)
-        Energies to show, in keV.
-    clusters : sequence of int, optional
-        Clusters to show; None: all, or the 20 largest.
-
-    Returns
-    -------
-    View
-
-    Raises
-    ------
-    NoSpectraError
-        If the dataset has none.
-    ParameterError
-        If there is no such cluster, or no channel lies in the range.
-    EmptyMapError
-        If there is no cluster with pixels.
-    """
-    table = ps.get_all_spectra_profile(normalised=normalisation)
-    low, high = spectra_range
-    table = table[(table.index >= low) & (table.index <= high)]
-    if table.empty:
-        raise ParameterError(f"No channel lies between {low} and {high} keV.")
-    listed = _chosen(ps, clusters, _MOST_SPECTRA)
-    spectra = spectra_array(table[[f"cluster_{k}" for k in listed]], "phase", listed)
-    figure = plot.plot_phase_spectra(
-        spectra, cluster_lines(ps), cluster_titles(ps), ps.cluster_colors
+    names, colours = cluster_titles(ps), ps.cluster_colors
+    panels: dict[str, FigurePanel | Callable[[], FigurePanel]] = {
+        _DISTRIBUTION: lambda: FigurePanel(
+            plot_cluster_maps(labels, listed, names=names, colours=colours), caption, _DISTRIBUTION
+        )
+    }
+    shown = labels.where(labels.isin(listed), -1).astype(np.int32)
+    tables: dict[str, Callable[[], pd.DataFrame]] = {_DISTRIBUTION: partial(image_table, shown)}
+    has_spectra = ps.dataset.processed is not None
+    if has_spectra:
+        few = chosen_clusters(ps, clusters, MOST_SPECTRA)
+        without = left_out(ps, few, clusters)
+        spectra = ClusterSpectra(ps, few, normalised=True, seen=USUAL_RANGE)
+        panels[SPECTRA] = lambda: FigurePanel(spectra.figure(), without, SPECTRA)
+        tables[SPECTRA] = spectra.table
+    return View(
+        panels,
+        tables=tables,
+        live=partial(
+            _distribution_page, ps, listed, None if use_label else threshold, spectra=has_spectra
+        ),
     )
-    return View({_SPECTRA: FigurePanel(figure, _left_out(ps, listed, clusters), _SPECTRA)})
 
 
 def show_cluster_proportions(ps: PixelSegmenter) -> View:
@@ -182,76 +122,49 @@ def show_cluster_proportions(ps: PixelSegmenter) -> View:
     Returns
     -------
     View
-        Bars, the largest cluster first. :func:`sigma_scale.proportions` of ``ps.label_map`` has
-        the numbers, with areas and errors.
+        Bars, the largest cluster first; its table has areas and standard errors too.
     """
-    table = phases.proportions(ps.label_map)
+    table = phases.proportions(ps.label_map, names=ps.cluster_names)
+    titles, colours = cluster_titles(ps), ps.cluster_colors
     shares = {int(label): float(share) for label, share in table["share"].items()}  # type: ignore[call-overload]
-    figure = plot_proportions(shares, names=cluster_titles(ps), colours=ps.cluster_colors)
-    return View({"Proportions": FigurePanel(figure)})
-
-
-def cluster_lines(ps: PixelSegmenter) -> list[str]:
-    """Features of a segmenter that are X-ray lines."""
-    return [name for name in ps.feature_list if name != NAVIGATOR]
-
-
-def spectra_array(table: pd.DataFrame, dim: str, numbers: Sequence[int]) -> xr.DataArray:
-    """
-    Make spectra to be drawn from a table.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        One row per channel with its energy in keV, one column per spectrum.
-    dim : str
-        Name of the dimension of the columns.
-    numbers : sequence of int
-        Number of each column.
-
-    Returns
-    -------
-    xarray.DataArray, shape (column, energy)
-    """
-    import xarray as xr
-
-    return xr.DataArray(
-        table.to_numpy().T,
-        dims=(dim, "energy"),
-        coords={dim: list(numbers), "energy": table.index.to_numpy()},
+    return View(
+        {
+            "Proportions": lambda: FigurePanel(
+                plot_proportions(shares, names=titles, colours=colours)
+            )
+        },
+        tables={"Proportions": lambda: table},
+        live=partial(_proportion_page, table, titles, colours),
     )
 
 
-def _chosen(ps: PixelSegmenter, clusters: Sequence[int] | None, most: int) -> list[int]:
-    """Clusters that are asked for, or the largest with pixels, by number."""
-    sizes = ps.cluster_sizes
-    if clusters is None:
-        largest = np.argsort(-sizes, kind="stable")[:most]
-        listed = sorted(int(k) for k in largest if sizes[k])
-    else:
-        listed = [int(k) for k in clusters]
-        unknown = [k for k in listed if not 0 <= k < len(sizes)]
-        if unknown:
-            raise ParameterError(
-                f"There is no cluster {unknown[0]}; they go from 0 to {len(sizes) - 1}."
-            )
-    empty = [k for k in listed if not sizes[k]]
-    if empty or not listed:
-        what = f"Cluster {empty[0]} has no pixels." if empty else "There is no cluster to show."
-        raise EmptyMapError(what)
-    return listed
+def _proportion_page(
+    table: pd.DataFrame, titles: Mapping[int, str], colours: Mapping[int, str]
+) -> Any:
+    """Bars with their standard errors above the numbers."""
+    import panel as pn
+
+    from sigma_scale.gui.charts import bar_chart
+    from sigma_scale.gui.dressing import figure_pane, small_table
+
+    shares = table["share"]
+    order = sorted(shares.index, key=lambda label: (label == NOISE, -shares[label]))
+    palette = complete_colours(order, colours)
+    chart = bar_chart(
+        [titles.get(label, "Noise") for label in order],
+        [100 * shares[label] for label in order],
+        colours=[palette[label] for label in order],
+        errors=[100 * table["share_error"][label] for label in order],
+        label="Share of the area (%)",
+    )
+    return pn.Column(figure_pane(chart), small_table(table), margin=0)
 
 
-def _left_out(ps: PixelSegmenter, listed: Sequence[int], clusters: Sequence[int] | None) -> str:
-    n_clusters = int(np.count_nonzero(ps.cluster_sizes))
-    if clusters is not None or len(listed) == n_clusters:
-        return ""
-    return f"The {len(listed)} largest of {n_clusters} clusters; others by clusters=[...]."
+def _distribution_page(
+    ps: PixelSegmenter, listed: Sequence[int], threshold: float | None, *, spectra: bool
+) -> Any:
+    import panel as pn
 
+    from sigma_scale.gui.distribution_map import ClusterMapPage
 
-def cluster_titles(ps: PixelSegmenter) -> dict[int, str]:
-    """Number of each cluster, with the name that was given to it."""
-    return {
-        k: f"Cluster {k}" if name == f"cluster_{k}" else f"{k}  {name}"
-        for k, name in ps.cluster_names.items()
-    }
+    return pn.panel(ClusterMapPage(ps, listed, threshold, spectra=spectra))

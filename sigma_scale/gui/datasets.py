@@ -1,44 +1,31 @@
-"""Views of datasets: navigation image, sum spectrum, element maps and what steps do to them."""
+"""Views of datasets: navigation image, sum spectrum, element maps, and lines by energy."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from sigma_scale import features, plot, xray
-from sigma_scale.errors import ParameterError, ShapeMismatchError
-from sigma_scale.features.navigation import NAVIGATOR
+from sigma_scale import plot, xray
+from sigma_scale.gui.dataset_maps import line_features, maps_of, placed_image
+from sigma_scale.gui.map_tables import image_table, map_table
 from sigma_scale.gui.view import View
 from sigma_scale.plot import FigurePanel
-from sigma_scale.plot.distributions import plot_distributions
-from sigma_scale.plot.line_labels import line_name
-from sigma_scale.plot.rgb import plot_rgb_map
-from sigma_scale.spectra import SpectrumImage
-from sigma_scale.workflow import norm
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
     import pandas as pd
     import xarray as xr
 
+    from sigma_scale.spectra import SpectrumImage
     from sigma_scale.workflow.datasets import SpectrumDataset
     from sigma_scale.workflow.image_dataset import ImageDataset
-    from sigma_scale.workflow.norm import Step
 
-__all__ = [
-    "search_energy_peak",
-    "view_dataset",
-    "view_im_dataset",
-    "view_intensity_maps",
-    "view_pixel_distributions",
-    "view_rgb",
-]
+__all__ = ["search_energy_peak", "view_dataset", "view_im_dataset"]
 
-_MAP_DIMENSIONS = 3
-_MOST_CHANNELS = 3
-_RAW, _BINNED, _NORMALISED = "raw", "binned", "normalised"
+_IMAGE, _SUM = "Navigation image", "Sum spectrum"
+_RAW, _BINNED = "Elemental maps (raw)", "Elemental maps (binned)"
 _MAPS = "Counts in the window of each line, background included; each map has its own contrast."
 _IMAGES = "Intensity of each element; each map has its own contrast."
 
@@ -91,34 +78,56 @@ def view_dataset(
     dataset : SEMDataset, TEMDataset or ImageDataset
         What to show. After ``rebin_signal`` the maps of the bins are shown too.
     search_energy : bool, default: True
-        Say below the sum spectrum which lines of further elements it suggests;
-        :func:`search_energy_peak` lists the lines near an energy.
+        Offer to look up the lines near an energy, and say below the static sum spectrum which
+        lines of further elements it suggests.
 
     Returns
     -------
     View
         "Navigation image", "Sum spectrum", "Elemental maps (raw)" and "Elemental maps (binned)",
-        as far as there are such.
+        as far as there are such. Live, features are chosen by name or in a periodic table, and a
+        click or a region drawn on a map shows its spectrum.
     """
-    panels: dict[str, FigurePanel] = {}
-    image = dataset.nav_img
-    if image is not None:
-        panels["Navigation image"] = FigurePanel(
-            plot.plot_image(_placed(image, dataset)), "", "Navigation image"
-        )
-    spectra = dataset.spectra
+    panels: dict[str, FigurePanel | Callable[[], FigurePanel]] = {}
+    tables: dict[str, Callable[[], pd.DataFrame]] = {}
+    if dataset.nav_img is not None:
+        image = placed_image(dataset)
+        panels[_IMAGE] = lambda: FigurePanel(plot.plot_image(image), "", _IMAGE)
+        tables[_IMAGE] = partial(image_table, image)
+    spectra, lines = dataset.spectra, line_features(dataset)
     if spectra is not None:
-        panels["Sum spectrum"] = _sum_spectrum(spectra, _lines(dataset), search=search_energy)
-    if _lines(dataset):
+        panels[_SUM] = partial(_sum_spectrum, spectra, lines, search=search_energy)
+        tables[_SUM] = partial(_sum_table, spectra)
+    if lines:
         caption = _IMAGES if spectra is None else _MAPS
-        panels["Elemental maps (raw)"] = FigurePanel(
-            plot.plot_element_maps(_raw_maps(dataset)), caption
-        )
+        shown = {_RAW: maps_of(dataset, "raw")}
         if any(step["method"] == "rebin_signal" for step in dataset.recipe()):
-            panels["Elemental maps (binned)"] = FigurePanel(
-                plot.plot_element_maps(dataset.feature_maps), caption
-            )
-    return View(panels)
+            shown[_BINNED] = maps_of(dataset, "binned")
+        for title, maps in shown.items():
+            panels[title] = partial(_map_panel, maps, caption)
+            tables[title] = partial(map_table, maps)
+    return View(panels, tables=tables, live=partial(_page, dataset, search_energy=search_energy))
+
+
+def _page(dataset: SpectrumDataset | ImageDataset, *, search_energy: bool) -> Any:
+    import panel as pn
+
+    from sigma_scale.gui.dataset_page import DatasetPage
+
+    return pn.panel(DatasetPage(dataset, search_energy))
+
+
+def _map_panel(maps: xr.DataArray, caption: str) -> FigurePanel:
+    return FigurePanel(plot.plot_element_maps(maps), caption)
+
+
+def _sum_table(spectra: SpectrumImage) -> pd.DataFrame:
+    """Counts of each channel, by its energy."""
+    import pandas as pd
+
+    spectrum = spectra.sum_spectrum().compute()
+    index = pd.Index(spectrum["energy"].to_numpy(), name="energy_kev")
+    return pd.DataFrame({"counts": spectrum.to_numpy()}, index=index)
 
 
 def view_im_dataset(im: ImageDataset) -> View:
@@ -138,127 +147,6 @@ def view_im_dataset(im: ImageDataset) -> View:
     return view_dataset(im)
 
 
-def view_rgb(
-    dataset: SpectrumDataset | ImageDataset,
-    elements: Sequence[str] | None = None,
-    data: str | None = None,
-) -> View:
-    """
-    Show up to three features as one picture in red, green and blue.
-
-    Parameters
-    ----------
-    dataset : SEMDataset, TEMDataset or ImageDataset
-        What to show.
-    elements : sequence of str, optional
-        One to three features for red, green and blue; None: the first ones.
-    data : {"raw", "binned", "normalised"}, optional
-        Which maps; None: normalised ones if there are, else those of the bins.
-
-    Returns
-    -------
-    View
-
-    Raises
-    ------
-    ParameterError
-        If there is no such feature, more than three are named, or there are no such maps.
-    """
-    maps = _maps(dataset, data)
-    chosen = _names(maps)[:_MOST_CHANNELS] if elements is None else list(elements)
-    return View({"Red, green, blue": FigurePanel(plot_rgb_map(maps, chosen))})
-
-
-def view_intensity_maps(spectra: Any, element_list: Sequence[str]) -> View:
-    """
-    Show feature maps side by side.
-
-    Parameters
-    ----------
-    spectra : array, shape (y, x, feature), or SpectrumImage
-        The maps, such as ``sem.normalised_elemental_data``: NumPy, dask or xarray; or spectra,
-        whose lines are summed up first.
-    element_list : sequence of str
-        Names of the maps, such as ``sem.feature_list``; of spectra the lines to sum up.
-
-    Returns
-    -------
-    View
-
-    Raises
-    ------
-    ShapeMismatchError
-        If there is not one name for each map.
-    UnknownLineError
-        If a line of spectra is not known.
-    """
-    import xarray as xr
-
-    names = [str(name) for name in element_list]
-    if isinstance(spectra, SpectrumImage):
-        maps = features.line_intensity(spectra, names)
-        return View({"Intensity maps": FigurePanel(plot.plot_element_maps(maps), _MAPS)})
-    values = getattr(spectra, "data", spectra) if isinstance(spectra, xr.DataArray) else spectra
-    values = values if hasattr(values, "shape") else np.asarray(values)
-    if len(values.shape) != _MAP_DIMENSIONS or values.shape[2] != len(names):
-        raise ShapeMismatchError(
-            f"There are {len(names)} names for maps of the shape {tuple(values.shape)}; the last "
-            "of (y, x, feature) must be as many."
-        )
-    maps = xr.DataArray(values, dims=("y", "x", "line"), coords={"line": names})
-    if isinstance(spectra, xr.DataArray):
-        maps = maps.assign_coords({k: v for k, v in spectra.coords.items() if k in {"y", "x"}})
-    return View({"Intensity maps": FigurePanel(plot.plot_element_maps(maps))})
-
-
-def view_pixel_distributions(
-    dataset: SpectrumDataset | ImageDataset,
-    norm_list: Sequence[Step] = ("neighbour_averaging", "zscore", "softmax"),
-    cmap: str = "viridis",
-    peak: str | None = None,
-) -> View:
-    """
-    Show what each step of a normalisation does to a feature; the dataset stays as it is.
-
-    Parameters
-    ----------
-    dataset : SEMDataset, TEMDataset or ImageDataset
-        What to show.
-    norm_list : sequence of callable or str
-        Steps as for ``dataset.normalisation``.
-    cmap : str, default: "viridis"
-        Colours of the maps.
-    peak : str, optional
-        A feature; None: the first.
-
-    Returns
-    -------
-    View
-        The feature's map before the first step and after each, with the distribution of its
-        values.
-
-    Raises
-    ------
-    ParameterError
-        If a step or the feature is not known.
-    """
-    steps = norm.check_steps(norm_list)
-    maps = dataset.feature_maps
-    known = _names(maps)
-    chosen = known[0] if peak is None else peak
-    if chosen not in known:
-        raise ParameterError(f"There is no feature {chosen!r}; there are: {', '.join(known)}.")
-    stages = {"before": maps.sel(line=chosen)}
-    for step in steps:
-        maps = norm.apply_steps(maps, [step])
-        (name,) = norm.step_names([step])
-        stages[f"+ {name.rpartition(':')[2].replace('_', ' ')}"] = maps.sel(line=chosen)
-    figure = plot_distributions(stages, cmap=cmap, title=line_name(chosen))
-    others = ", ".join(name for name in known if name != chosen)
-    caption = f"Other features by peak=...: {others}." if others else ""
-    return View({chosen: FigurePanel(figure, caption)})
-
-
 def _sum_spectrum(spectra: SpectrumImage, lines: Sequence[str], *, search: bool) -> FigurePanel:
     beam = spectra.metadata.beam_energy_kev
     spectrum = spectra.sum_spectrum().compute()
@@ -271,44 +159,3 @@ def _sum_spectrum(spectra: SpectrumImage, lines: Sequence[str], *, search: bool)
     further = [name for name in found if name.partition("_")[0] not in listed]
     caption = f"Further lines that it suggests: {', '.join(further)}." if further else ""
     return FigurePanel(figure, caption, "Sum spectrum")
-
-
-def _lines(dataset: SpectrumDataset | ImageDataset) -> list[str]:
-    return [name for name in dataset.feature_list if name != NAVIGATOR]
-
-
-def _names(maps: xr.DataArray) -> list[str]:
-    return [str(name) for name in maps["line"].to_numpy()]
-
-
-def _raw_maps(dataset: SpectrumDataset | ImageDataset) -> xr.DataArray:
-    """Maps of the features before any step on the spectra or the maps."""
-    spectra = dataset.spectra
-    if spectra is not None:
-        return features.line_intensity(spectra, _lines(dataset))
-    maps: xr.DataArray = dataset.maps.maps  # type: ignore[union-attr]
-    return maps.sel(line=_lines(dataset))
-
-
-def _maps(dataset: SpectrumDataset | ImageDataset, data: str | None) -> xr.DataArray:
-    if data not in {None, _RAW, _BINNED, _NORMALISED}:
-        raise ParameterError(f"data is {_RAW!r}, {_BINNED!r} or {_NORMALISED!r}, and not {data!r}.")
-    if data == _RAW:
-        return _raw_maps(dataset)
-    if data == _BINNED:
-        return dataset.feature_maps
-    try:
-        return dataset.normalised_maps
-    except ParameterError:
-        if data == _NORMALISED:
-            raise
-        return dataset.feature_maps
-
-
-def _placed(image: xr.DataArray, dataset: SpectrumDataset | ImageDataset) -> xr.DataArray:
-    """Give the navigation image the coordinates of the map's pixels, for its scale bar."""
-    spectra = dataset.spectra
-    if spectra is None or image.shape != spectra.shape[:2]:
-        return image
-    coordinates = spectra.coordinates()
-    return image.assign_coords({name: coordinates[name] for name in ("y", "x")})

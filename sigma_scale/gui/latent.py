@@ -1,33 +1,34 @@
-"""Views of latent spaces: their density, their clusters, and how many clusters they need."""
+"""Views of a latent space: its density, its clusters, and the Gaussians that they were made of."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sigma_scale import plot
 from sigma_scale.errors import ParameterError
-from sigma_scale.gui.clusters import cluster_titles, view_phase_map
+from sigma_scale.gui.cluster_spectra import cluster_titles
+from sigma_scale.gui.latent_figure import sample_rows
+from sigma_scale.gui.phase_map import view_phase_map
 from sigma_scale.gui.view import View
 from sigma_scale.plot import FigurePanel
-from sigma_scale.plot.criterion import plot_criterion
-from sigma_scale.plot.latent_density import add_gaussians, plot_density
+from sigma_scale.plot.latent_density import add_gaussians, count_cells, plot_density
 from sigma_scale.plot.tables import plot_colours
-from sigma_scale.workflow.segmenter import PixelSegmenter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy.typing as npt
+    import pandas as pd
     from matplotlib.figure import Figure
+
+    from sigma_scale.workflow.segmenter import PixelSegmenter
 
 __all__ = [
     "check_latent_space",
     "interactive_latent_plot",
     "plot_latent_density",
     "show_projection",
-    "view_bic",
     "view_latent_space",
 ]
 
@@ -36,6 +37,7 @@ _GAUSSIANS = (
     "Ellipses: the Gaussians as they were fitted, two standard deviations from their centres."
 )
 _TITLE = "Latent space"
+_SIZE = (760, 480)
 
 
 def show_projection(latent: npt.ArrayLike) -> View:
@@ -50,39 +52,24 @@ def show_projection(latent: npt.ArrayLike) -> View:
     Returns
     -------
     View
-        The density of the pixels: distinct islands or spikes promise distinct clusters.
+        The density of the pixels: distinct islands or spikes promise distinct clusters. Live, it
+        can be zoomed into.
     """
-    return View({_TITLE: FigurePanel(plot.plot_latent(_two(latent)), "Density of the pixels.")})
+    points = _two(latent)
+    rows = points.reshape(-1, points.shape[-1]) if points.ndim > 1 else points
+    figure = plot.plot_latent(points)
 
+    def live() -> Any:
+        from sigma_scale.gui.latent_figure import density_figure
+        from sigma_scale.gui.latent_page import framed
 
-def view_bic(
-    latent: npt.ArrayLike,
-    n_components: int = 20,
-    model: str = "BayesianGaussianMixture",
-    model_args: Mapping[str, Any] | None = None,
-) -> View:
-    """
-    Show how well mixtures of several numbers of components describe a latent space.
+        return framed(partial(density_figure, rows, size=_SIZE))
 
-    Parameters
-    ----------
-    latent : array-like, shape (n, component) or (y, x, component)
-        Latent coordinates.
-    n_components : int, default: 20
-        Numbers from 1 to it are tried.
-    model : {"BayesianGaussianMixture", "GaussianMixture"}
-        Kind of mixture.
-    model_args : mapping, optional
-        Its parameters, without ``n_components``. None: the seed 6.
-
-    Returns
-    -------
-    View
-        The Bayesian information criterion: the lower the better.
-    """
-    values = PixelSegmenter.bic(latent, n_components, model, model_args)
-    numbers = list(range(1, len(values) + 1))
-    return View({"BIC": FigurePanel(plot_criterion(numbers, values, title=model))})
+    return View(
+        {_TITLE: FigurePanel(figure, "Density of the pixels.")},
+        tables={_TITLE: lambda: _coordinates(rows)},
+        live=live,
+    )
 
 
 def view_latent_space(
@@ -102,12 +89,22 @@ def view_latent_space(
     Returns
     -------
     View
+        Live, it can be zoomed into.
     """
-    figure = _clusters(ps) if color else plot.plot_latent(_two(ps.latent), cmap="Greys")
-    if ps.mixture is None:
-        return View({_TITLE: FigurePanel(figure, "", _TITLE)})
-    add_gaussians(figure.axes[0], ps.mixture.means, ps.mixture.covariances)
-    return View({_TITLE: FigurePanel(figure, _GAUSSIANS)})
+
+    def draw() -> FigurePanel:
+        figure = _clusters(ps) if color else plot.plot_latent(_two(ps.latent), cmap="Greys")
+        if ps.mixture is None:
+            return FigurePanel(figure, "", _TITLE)
+        add_gaussians(figure.axes[0], ps.mixture.means, ps.mixture.covariances)
+        return FigurePanel(figure, _GAUSSIANS)
+
+    def live() -> Any:
+        from sigma_scale.gui.latent_page import latent_page
+
+        return latent_page(ps, size=_SIZE, in_colour=color)
+
+    return View({_TITLE: draw}, tables={_TITLE: lambda: _labelled(ps)}, live=live)
 
 
 def plot_latent_density(ps: PixelSegmenter, bins: int = 50) -> View:
@@ -125,7 +122,11 @@ def plot_latent_density(ps: PixelSegmenter, bins: int = 50) -> View:
     -------
     View
     """
-    return View({"Density": FigurePanel(plot_density(_two(ps.latent), bins=bins))})
+    points = _two(ps.latent)
+    figure = plot_density(points, bins=bins)
+    return View(
+        {"Density": FigurePanel(figure)}, tables={"Density": lambda: _density(points, bins)}
+    )
 
 
 def check_latent_space(
@@ -135,7 +136,10 @@ def check_latent_space(
     alpha_cluster_map: float = 0.75,
 ) -> View:
     """
-    Show the clusters in the latent space and, if asked for, on the map.
+    Show the clusters in the latent space and on the map, each linked to the other.
+
+    Live, a tap on a cluster, or a lasso around points, shows their pixels on the map; what is
+    drawn on the map is shown among the points.
 
     Parameters
     ----------
@@ -144,7 +148,7 @@ def check_latent_space(
     ratio_to_be_shown : float, default: 0.25
         Share of the pixels that is drawn, above 0 and up to 1: a random choice, always the same.
     show_map : bool, default: False
-        Show the map of the clusters too.
+        Show the map of the clusters in the static pictures too.
     alpha_cluster_map : float, default: 0.75
         Opacity of the clusters over the navigation image, 0 to 1.
 
@@ -157,21 +161,33 @@ def check_latent_space(
     ParameterError
         If the share or the opacity is out of range.
     """
-    panels = {_TITLE: FigurePanel(_clusters(ps, ratio_to_be_shown), _shown(ratio_to_be_shown))}
+    _check_share(ratio_to_be_shown)
+    maps = view_phase_map(ps, alpha_cluster_map)
+    panels: dict[str, Any] = {
+        _TITLE: lambda: FigurePanel(_clusters(ps, ratio_to_be_shown), _shown(ratio_to_be_shown))
+    }
     if show_map:
-        panels.update(view_phase_map(ps, alpha_cluster_map).panels)
-    return View(panels)
+        panels.update(maps.makers)
+
+    def live() -> Any:
+        from sigma_scale.gui.editor import LatentEditor
+
+        opacity = alpha_cluster_map if show_map else 1.0
+        return LatentEditor(ps, share=ratio_to_be_shown, opacity=opacity, can_edit=False).layout
+
+    return View(panels, tables={_TITLE: lambda: _labelled(ps)}, live=live)
 
 
 def interactive_latent_plot(
     ps: PixelSegmenter, ratio_to_be_shown: float = 0.5, n_colours: int = 30
 ) -> View:
     """
-    Show the numbered clusters in the latent space, and colours to give them.
+    Edit the clusters in the latent space, on the map and in a table.
 
-    The view is static; clusters are edited by code, and the view is called again to see them.
-    Whatever share of the pixels is drawn, every edit acts on all of them, and on nothing if it
-    fails::
+    Draw around points with the lasso or a box, or on the map; tap a cluster or tick it in the
+    table. What is picked can become a cluster, go to another one or to the noise; clusters can
+    be merged, named and recoloured. Whatever share of the pixels is drawn, every edit acts on all
+    of them, and on nothing if it fails. The same edits by code::
 
         ps.merge_clusters([3, 7], name="feldspar")
         ps.create_cluster_from_polygon([(0, 0), (2, 0), (2, 1)])  # corners in the latent space
@@ -192,7 +208,8 @@ def interactive_latent_plot(
     Returns
     -------
     View
-        "Latent space" and "Colours", with the code of each for ``recolour_clusters``.
+        Live in a page, and in a notebook after ``panel.extension("tabulator")``; else "Latent
+        space" and "Colours", with the code of each for ``recolour_clusters``.
 
     Raises
     ------
@@ -201,28 +218,39 @@ def interactive_latent_plot(
     """
     if n_colours < 1:
         raise ParameterError(f"n_colours must be at least 1, and it is {n_colours}.")
+    _check_share(ratio_to_be_shown)
     colours = list(plot.phase_colours(range(n_colours)).values())
     caption = (
         f"{_shown(ratio_to_be_shown)} Edits such as ps.merge_clusters([0, 1]) act on all pixels."
     )
+
+    def live() -> Any:
+        from sigma_scale.gui.editor import LatentEditor
+
+        return LatentEditor(ps, share=ratio_to_be_shown, n_colours=n_colours).layout
+
     return View(
         {
-            _TITLE: FigurePanel(_clusters(ps, ratio_to_be_shown), caption),
-            "Colours": FigurePanel(
+            _TITLE: lambda: FigurePanel(_clusters(ps, ratio_to_be_shown), caption),
+            "Colours": lambda: FigurePanel(
                 plot_colours(colours), 'For ps.recolour_clusters([0], "#0072b2").'
             ),
-        }
+        },
+        tables={_TITLE: lambda: _labelled(ps)},
+        live=live,
     )
+
+
+def _check_share(ratio: float) -> None:
+    if not 0 < ratio <= 1:
+        raise ParameterError(f"ratio_to_be_shown lies above 0 and up to 1, not at {ratio}.")
 
 
 def _clusters(ps: PixelSegmenter, ratio: float = 1.0) -> Figure:
     """Draw a share of the pixels in the latent space, coloured and numbered by cluster."""
-    if not 0 < ratio <= 1:
-        raise ParameterError(f"ratio_to_be_shown lies above 0 and up to 1, not at {ratio}.")
     latent, labels = _two(ps.latent), ps.labels
     if ratio < 1:
-        n_shown = max(1, round(ratio * len(labels)))
-        chosen = np.sort(np.random.default_rng(0).permutation(len(labels))[:n_shown])
+        chosen = sample_rows(len(labels), ratio)
         latent, labels = latent[chosen], labels[chosen]
     return plot.plot_latent(latent, labels, ps.cluster_colors, names=cluster_titles(ps))
 
@@ -235,3 +263,29 @@ def _two(latent: npt.ArrayLike) -> npt.NDArray[Any]:
     """First two latent coordinates."""
     points = np.asarray(latent)
     return points[..., :_DRAWN] if points.ndim else points
+
+
+def _coordinates(rows: npt.NDArray[Any]) -> pd.DataFrame:
+    """Latent coordinates as a table, one row per pixel."""
+    import pandas as pd
+
+    names = [f"latent_{k + 1}" for k in range(rows.shape[1])]
+    return pd.DataFrame(rows, columns=names).rename_axis("pixel")
+
+
+def _labelled(ps: PixelSegmenter) -> pd.DataFrame:
+    """Latent coordinates and cluster of each pixel."""
+    return _coordinates(_two(ps.latent)).assign(cluster=ps.labels)
+
+
+def _density(points: npt.NDArray[Any], bins: int) -> pd.DataFrame:
+    """Pixels in each cell, by the centres of the cells."""
+    import pandas as pd
+
+    counts, (left, right, low, high) = count_cells(points, bins)
+    steps = (np.arange(bins) + 0.5) / bins
+    return pd.DataFrame(
+        counts.T.astype(np.int64),
+        index=pd.Index(low + steps * (high - low), name="latent_2"),
+        columns=pd.Index(left + steps * (right - left), name="latent_1"),
+    )

@@ -140,3 +140,21 @@ def test_version(call):
     import sigma_scale
 
     assert call("--version")[1].split()[-1] == sigma_scale.__version__
+
+
+def test_k_factors_add_a_composition(call, map_store, tmp_path):
+    (tmp_path / "k.csv").write_text("line,k_factor\nO_Ka,2\nSi_Ka,1\nFe_Ka,1.2\n")
+    code, _, err = call("run", map_store, "-o", "out", "--k-factors", "k.csv", *QUICK)
+    assert code == 0
+    assert "no k-factors for " in err
+    table = (tmp_path / "out" / "tables" / "composition.csv").read_text()
+    assert table.startswith("phase,element,line,k_factor,net,")
+    assert "relative measure, no quantification" in table
+    settings = RunSettings.from_yaml(tmp_path / "out" / "settings.yaml")
+    assert settings.k_factors == {"O_Ka": 2.0, "Si_Ka": 1.0, "Fe_Ka": 1.2}
+    report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "A relative measure, no quantification" in report
+    refused(call("run", map_store, "-o", "b", "--k-factors", "no.csv", *QUICK), "no.csv")
+    (tmp_path / "k.csv").write_text("line,k_factor\nAu_Ma,2\n")
+    ended = call("run", map_store, "-o", "b", "--lines", "O_Ka,Fe_Ka", "--k-factors", "k.csv")
+    refused(ended, "O_Ka, Fe_Ka", "Au_Ma")

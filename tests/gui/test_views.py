@@ -255,8 +255,8 @@ def test_a_share_of_the_pixels_is_drawn(ps, monkeypatch):
     )
     view = gui.check_latent_space(ps, ratio_to_be_shown=0.25)
     assert list(view.panels) == ["Latent space"]
-    gui.interactive_latent_plot(ps)
-    gui.interactive_latent_plot(ps=ps, ratio_to_be_shown=1.0)
+    assert list(gui.interactive_latent_plot(ps).figures) == ["Latent space", "Colours"]
+    assert gui.interactive_latent_plot(ps=ps, ratio_to_be_shown=1.0).figures
     assert drawn == [48, 96, 192]
     for ratio in (0, 1.5):
         with pytest.raises(ParameterError, match="ratio_to_be_shown"):

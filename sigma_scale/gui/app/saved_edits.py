@@ -1,0 +1,49 @@
+"""Edits of a page: saved in the store, and refused where someone else edited meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sigma_scale.workflow.project import Project
+    from sigma_scale.workflow.segmenter import PixelSegmenter
+
+__all__ = ["SavedEdits"]
+
+_Result = TypeVar("_Result")
+
+
+class SavedEdits:
+    """
+    Carries out edits of one page's editor.
+
+    Parameters
+    ----------
+    project : Project
+        The map.
+    tell_unsaved : callable
+        Called after each edit, since it may have left edits that are not saved.
+    """
+
+    def __init__(self, project: Project, tell_unsaved: Callable[[], None]) -> None:
+        self._project = project
+        self._tell_unsaved = tell_unsaved
+        self.seen = project.revision
+        """Revision of the clusters that the page shows."""
+
+    def __call__(self, action: Callable[[PixelSegmenter], _Result]) -> _Result:
+        """
+        Edit and save.
+
+        Raises
+        ------
+        ConflictError
+            If someone else edited what the page showed. The page has their edits then.
+        """
+        try:
+            return self._project.edit(action, seen=self.seen)
+        finally:
+            self.seen = self._project.revision
+            self._tell_unsaved()

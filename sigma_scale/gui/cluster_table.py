@@ -1,0 +1,152 @@
+"""A live table of clusters, in which they are picked and named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sigma_scale.clustering.labels import NOISE
+from sigma_scale.gui.dressing import is_dark
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+
+    from sigma_scale.workflow.segmenter.clusters import ClusterState
+
+__all__ = ["ClusterTable", "cluster_frame"]
+
+_HEIGHT, _WIDTH = 300, 300
+_STYLE = ".tabulator { font-size: 12px; } .tabulator .tabulator-cell { padding: 3px 4px; }"
+_ROWS = 100
+"""Clusters on a page of the table."""
+
+
+class ClusterTable:
+    """
+    Clusters with their colours, names and sizes.
+
+    Parameters
+    ----------
+    state : ClusterState
+        What is shown at first.
+    picked : callable
+        Takes the numbers of the clusters whenever the user picks others.
+    renamed : callable, optional
+        Takes a cluster's number and the name that the user gave it; None: names stay.
+
+    Attributes
+    ----------
+    widget : panel.widgets.Tabulator
+        What is put into the layout.
+    """
+
+    def __init__(
+        self,
+        state: ClusterState,
+        *,
+        picked: Callable[[Sequence[int]], None],
+        renamed: Callable[[int, str], None] | None,
+    ) -> None:
+        import panel as pn
+
+        self._picked, self._renamed = picked, renamed
+        self._is_updating = False
+        self._numbers: list[int] = []
+        self.widget = pn.widgets.Tabulator(
+            cluster_frame(state),
+            selectable="checkbox",
+            show_index=False,
+            pagination="local" if state.pixels.n_clusters > _ROWS else None,
+            page_size=_ROWS,
+            height=_HEIGHT,
+            width=_WIDTH,
+            layout="fit_data_fill",
+            theme="midnight" if is_dark() else "simple",
+            widths={"": 24, "no.": 34, "name": 92, "pixels": 68, "%": 48},
+            text_align={"no.": "right", "pixels": "right", "%": "right"},
+            formatters={"": {"type": "color"}, "name": {"type": "plaintext"}},
+            editors={
+                "": None,
+                "no.": None,
+                "pixels": None,
+                "%": None,
+                "name": {"type": "input"} if renamed else None,
+            },
+            sortable=False,
+            configuration={"columnDefaults": {"minWidth": 20}},
+            stylesheets=[_STYLE],
+        )
+        self._numbers = self.widget.value["no."].tolist()
+        self.widget.param.watch(self._on_selection, "selection")
+        self.widget.on_edit(self._on_edit)
+
+    def show(self, state: ClusterState, clusters: Sequence[int]) -> None:
+        """
+        Show the clusters as they are now.
+
+        Parameters
+        ----------
+        state : ClusterState
+            The clusters.
+        clusters : sequence of int
+            Those that are picked.
+        """
+        table = cluster_frame(state)
+        self._numbers = table["no."].tolist()
+        rows = [self._numbers.index(k) for k in clusters if k in self._numbers]
+        self._is_updating = True
+        try:
+            if not table.equals(self.widget.value):
+                self.widget.value = table
+            if rows != self.widget.selection:
+                self.widget.selection = rows
+        finally:
+            self._is_updating = False
+
+    def _on_selection(self, event: Any) -> None:
+        if not self._is_updating:
+            self._picked([self._numbers[row] for row in event.new if row < len(self._numbers)])
+
+    def _on_edit(self, event: Any) -> None:
+        if self._renamed is not None and event.column == "name" and event.value != event.old:
+            self._renamed(self._numbers[event.row], str(event.value))
+
+
+def cluster_frame(state: ClusterState) -> pd.DataFrame:
+    """
+    Give the clusters as a table.
+
+    Parameters
+    ----------
+    state : ClusterState
+        The clusters.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns "" (the colour), "no.", "name", "pixels" and "%" of the area; the last row is the
+        noise, number -1, where there is any.
+    """
+    import pandas as pd
+
+    sizes = state.pixels.sizes()
+    colours, names = state.colours_by_number(), state.names_by_number()
+    numbers = list(range(len(sizes)))
+    pixels = sizes.tolist()
+    n_pixels = state.pixels.labels.size
+    if NOISE in colours:
+        numbers.append(NOISE)
+        pixels.append(n_pixels - int(sizes.sum()))
+        names = {**names, NOISE: "noise"}
+    return pd.DataFrame(
+        {
+            "": [colours[number] for number in numbers],
+            "no.": numbers,
+            "name": [names[number] for number in numbers],
+            "pixels": pixels,
+            "%": np.round(100 * np.asarray(pixels, dtype=np.float64) / n_pixels, 2),
+        }
+    )

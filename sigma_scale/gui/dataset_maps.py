@@ -1,0 +1,101 @@
+"""Maps of a dataset as its views show them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sigma_scale import features
+from sigma_scale.errors import EmptyMapError, ParameterError
+from sigma_scale.features.navigation import NAVIGATOR
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sigma_scale.workflow.datasets import SpectrumDataset
+    from sigma_scale.workflow.image_dataset import ImageDataset
+
+__all__ = ["line_features", "map_names", "maps_of", "placed_image"]
+
+_RAW, _BINNED, _NORMALISED = "raw", "binned", "normalised"
+
+
+def line_features(dataset: SpectrumDataset | ImageDataset) -> list[str]:
+    """Features that are lines or elements: all but the navigation image."""
+    return [name for name in dataset.feature_list if name != NAVIGATOR]
+
+
+def map_names(maps: xr.DataArray) -> list[str]:
+    """Names of maps."""
+    return [str(name) for name in maps["line"].to_numpy()]
+
+
+def maps_of(dataset: SpectrumDataset | ImageDataset, data: str | None) -> xr.DataArray:
+    """
+    Give maps of the features.
+
+    Parameters
+    ----------
+    dataset : SEMDataset, TEMDataset or ImageDataset
+        Whose maps.
+    data : {"raw", "binned", "normalised"} or None
+        "raw": before any step on the spectra or the maps. None: normalised ones if there are,
+        else those of the bins.
+
+    Returns
+    -------
+    xarray.DataArray, shape (y, x, line)
+        Lazy or not.
+
+    Raises
+    ------
+    ParameterError
+        If there are no such maps.
+    """
+    if data not in {None, _RAW, _BINNED, _NORMALISED}:
+        raise ParameterError(f"data is {_RAW!r}, {_BINNED!r} or {_NORMALISED!r}, and not {data!r}.")
+    if data == _RAW:
+        return _raw_maps(dataset)
+    if data == _BINNED:
+        return dataset.feature_maps
+    try:
+        return dataset.normalised_maps
+    except ParameterError:
+        if data == _NORMALISED:
+            raise
+        return dataset.feature_maps
+
+
+def _raw_maps(dataset: SpectrumDataset | ImageDataset) -> xr.DataArray:
+    spectra = dataset.spectra
+    if spectra is not None:
+        return features.line_intensity(spectra, line_features(dataset))
+    maps: xr.DataArray = dataset.maps.maps  # type: ignore[union-attr]
+    return maps.sel(line=line_features(dataset))
+
+
+def placed_image(dataset: SpectrumDataset | ImageDataset) -> xr.DataArray:
+    """
+    Give the navigation image with the coordinates of the map's pixels, for its scale bar.
+
+    Parameters
+    ----------
+    dataset : SEMDataset, TEMDataset or ImageDataset
+        Whose image.
+
+    Returns
+    -------
+    xarray.DataArray, shape (y, x)
+
+    Raises
+    ------
+    EmptyMapError
+        If there is none.
+    """
+    image = dataset.nav_img
+    if image is None:
+        raise EmptyMapError("The dataset has no navigation image.")
+    spectra = dataset.spectra
+    if spectra is None or image.shape != spectra.shape[:2]:
+        return image
+    coordinates = spectra.coordinates()
+    return image.assign_coords({name: coordinates[name] for name in ("y", "x")})

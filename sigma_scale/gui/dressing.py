@@ -1,0 +1,205 @@
+"""What all live views share: colours that are seen in both themes, remarks, and tables."""
+
+from __future__ import annotations
+
+import colorsys
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from sigma_scale.errors import SigmaScaleError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "MUTED",
+    "Remark",
+    "dress_figure",
+    "figure_pane",
+    "in_words",
+    "is_dark",
+    "message_pane",
+    "seen_colour",
+    "selection_tools",
+    "small_table",
+]
+
+MUTED = "#8592a0"
+"""A grey that is readable on white and on black."""
+_DARKEST, _LIGHTEST = 0.42, 0.45
+"""Lightness that a line has at least on black, and at most on white."""
+
+
+_MESSAGE = (
+    ".said { font-size: 12px; color: #8592a0; }"
+    ".failed { font-size: 13px; padding: 5px 10px; border-left: 4px solid #d55e00;"
+    " background: rgba(213, 94, 0, 0.14); max-width: 900px; }"
+)
+
+
+_INKS = {False: "#3b4652", True: "#ccd3da"}
+"""Colour of letters and axes in the light and the dark theme."""
+
+
+def is_dark() -> bool:
+    """Whether the page is shown in the dark theme."""
+    import panel as pn
+
+    return str(pn.config.theme) == "dark"
+
+
+def seen_colour(colour: str) -> str:
+    """
+    Change the lightness of a colour as far as a thin line needs it to be seen.
+
+    Parameters
+    ----------
+    colour : str
+        ``"#rrggbb"``.
+
+    Returns
+    -------
+    str
+        A colour of the same hue: lighter in the dark theme, darker in the light one, if needed.
+    """
+    red, green, blue = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    hue, light, saturation = colorsys.rgb_to_hls(red, green, blue)
+    light = max(light, _DARKEST) if is_dark() else min(light, _LIGHTEST)
+    red, green, blue = colorsys.hls_to_rgb(hue, light, saturation)
+    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+
+
+def figure_pane(figure: Any, **options: Any) -> Any:
+    """
+    Put a figure of Bokeh into a layout, in the colours of the page's theme.
+
+    Parameters
+    ----------
+    figure : bokeh.plotting.figure or None
+        The figure.
+    **options
+        Further parameters of the pane.
+
+    Returns
+    -------
+    panel.pane.Bokeh
+    """
+    import panel as pn
+
+    if figure is not None:
+        dress_figure(figure)
+    return pn.pane.Bokeh(figure, **options)
+
+
+def dress_figure(figure: Any) -> None:
+    """
+    Give a figure of Bokeh the colours of the page's theme, on the page's own background.
+
+    Parameters
+    ----------
+    figure : bokeh.plotting.figure
+        The figure, complete with its axes, legend and colour bars.
+    """
+    from bokeh.models.annotations import ColorBar, Legend
+
+    ink = _INKS[is_dark()]
+    figure.background_fill_color = figure.border_fill_color = None
+    figure.outline_line_color = figure.title.text_color = ink
+    figure.outline_line_alpha = 0.3
+    for grid in figure.grid:
+        grid.grid_line_color, grid.grid_line_alpha = MUTED, 0.2
+    for axis in figure.axis:
+        axis.axis_label_text_color = axis.major_label_text_color = ink
+        axis.axis_line_color = axis.major_tick_line_color = ink
+        axis.minor_tick_line_color = None
+    for part in (*figure.center, *figure.right):
+        if isinstance(part, Legend):
+            part.label_text_color = ink
+            part.background_fill_alpha = part.border_line_alpha = 0.0
+        elif isinstance(part, ColorBar):
+            part.major_label_text_color = ink
+            part.background_fill_alpha = 0.0
+
+
+def in_words(error: Exception) -> str:
+    """Say what went wrong: our own errors in their words, others by their type as well."""
+    if isinstance(error, SigmaScaleError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def message_pane() -> Any:
+    """Make an empty pane for a message; :class:`Remark` fills it."""
+    import panel as pn
+
+    return pn.pane.HTML("", visible=False, margin=(2, 8), stylesheets=[_MESSAGE])
+
+
+class Remark:
+    """
+    A line of text on the page: what was done, or what went wrong.
+
+    Attributes
+    ----------
+    pane : panel.pane.HTML
+        What is put into the layout.
+    """
+
+    def __init__(self) -> None:
+        self._text = ""
+        self.pane = message_pane()
+
+    @property
+    def text(self) -> str:
+        """What it says; empty where there is nothing to say."""
+        return self._text
+
+    def say(self, text: str) -> None:
+        """Tell something, or nothing any more."""
+        self._show(text, "said")
+
+    def fail(self, error: Exception) -> None:
+        """Tell what went wrong."""
+        self._show(in_words(error), "failed")
+
+    def _show(self, text: str, kind: str) -> None:
+        # Messages may hold names of files and features: they are text, never markup.
+        self._text = text
+        role = "alert" if kind == "failed" else "status"
+        shown = f'<div class="{kind}" role="{role}">{escape(text)}</div>'
+        self.pane.param.update(object=shown, visible=bool(text))
+
+
+def selection_tools() -> list[Any]:
+    """Make tools to click, draw a rectangle and draw a lasso, each told of once when it's done."""
+    from bokeh.models import BoxSelectTool, LassoSelectTool, TapTool
+
+    return [TapTool(), BoxSelectTool(continuous=False), LassoSelectTool(continuous=False)]
+
+
+def small_table(table: pd.DataFrame, *, height: int = 240) -> Any:
+    """
+    Show a table that can be scrolled.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What it shows.
+    height : int, default: 240
+        Largest height in pixels.
+
+    Returns
+    -------
+    panel.viewable.Viewable
+    """
+    import panel as pn
+
+    html = table.to_html(border=0, float_format=lambda v: f"{v:.4g}", na_rep="")
+    style = (
+        "<style>table{border-collapse:collapse;font-size:12px;font-variant-numeric:tabular-nums}"
+        "td,th{padding:2px 10px;text-align:right;border-bottom:1px solid rgba(133,146,160,.35)}"
+        "</style>"
+    )
+    return pn.pane.HTML(
+        style + html, max_height=height, styles={"overflow": "auto"}, sizing_mode="stretch_width"
+    )

@@ -1,0 +1,125 @@
+"""Layouts of live views that are looked at: a latent space, or the map of the phases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sigma_scale.gui.cluster_table import ClusterTable
+from sigma_scale.gui.dressing import Remark
+from sigma_scale.gui.edit_session import EditSession
+from sigma_scale.gui.latent_figure import LatentFigure, density_figure
+from sigma_scale.gui.phase_map_figure import PhaseMapFigure
+from sigma_scale.gui.scheduling import Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sigma_scale.workflow.segmenter import PixelSegmenter
+
+__all__ = ["framed", "latent_page", "phase_map_page"]
+
+
+def framed(make: Callable[..., Any]) -> Any:
+    """
+    Lay out one picture with a line for what goes wrong.
+
+    Parameters
+    ----------
+    make : callable
+        Makes what has a ``figure``; called with ``scheduler`` and ``failed``.
+
+    Returns
+    -------
+    panel.viewable.Viewable
+    """
+    import panel as pn
+
+    remark = Remark()
+    made = make(scheduler=Scheduler(), failed=remark.fail)
+    return pn.Column(remark.pane, pn.pane.Bokeh(made.figure))
+
+
+def latent_page(ps: PixelSegmenter, *, size: tuple[int, int], in_colour: bool) -> Any:
+    """
+    Lay out a latent space with its clusters, or its density, and the Gaussians of a mixture.
+
+    Parameters
+    ----------
+    ps : PixelSegmenter
+        The clusters.
+    size : tuple of int
+        Width and height of the frame in screen pixels.
+    in_colour : bool
+        Show the clusters; else the density.
+
+    Returns
+    -------
+    panel.viewable.Viewable
+    """
+    import panel as pn
+
+    remark, scheduler, session = Remark(), Scheduler(), EditSession(ps)
+    if in_colour:
+        shown = LatentFigure(session, scheduler=scheduler, size=size, failed=remark.fail)
+        shown.add_gaussians()
+        figure = shown.figure
+        side = [_table(session, [shown], scheduler, remark)]
+    else:
+        figure = density_figure(
+            ps.latent, scheduler=scheduler, size=size, failed=remark.fail
+        ).figure
+        side = []
+    return pn.Column(remark.pane, pn.Row(pn.pane.Bokeh(figure), *side))
+
+
+def phase_map_page(ps: PixelSegmenter, *, size: tuple[int, int], opacity: float) -> Any:
+    """
+    Lay out the map of the phases, with a slider for their opacity over the navigation image.
+
+    Parameters
+    ----------
+    ps : PixelSegmenter
+        The clusters.
+    size : tuple of int
+        Box in screen pixels that the map has to fit into.
+    opacity : float
+        Opacity of the phases at first, 0 to 1.
+
+    Returns
+    -------
+    panel.viewable.Viewable
+    """
+    import panel as pn
+
+    remark, scheduler, session = Remark(), Scheduler(), EditSession(ps)
+    shown = PhaseMapFigure(
+        session, scheduler=scheduler, size=size, failed=remark.fail, opacity=opacity
+    )
+    controls = []
+    if shown.has_image:
+        slider = pn.widgets.FloatSlider(
+            label="Opacity over the navigation image", start=0.0, end=1.0, step=0.05,
+            value=opacity, width=260,
+        )  # fmt: skip
+
+        def change(event: Any) -> None:
+            shown.opacity = event.new
+            shown.picture.refresh()
+
+        slider.param.watch(change, "value")
+        controls = [slider]
+    table = _table(session, [shown], scheduler, remark)
+    return pn.Column(remark.pane, *controls, pn.Row(pn.pane.Bokeh(shown.figure), table))
+
+
+def _table(session: EditSession, shown: Sequence[Any], scheduler: Scheduler, remark: Remark) -> Any:
+    """Table of the clusters, in which those to be seen strongly are ticked."""
+
+    def refresh(_result: None = None) -> None:
+        for one in shown:
+            one.picture.refresh()
+
+    def pick(clusters: Sequence[int]) -> None:
+        scheduler.work(lambda: session.pick_clusters(clusters), refresh, remark.fail)
+
+    return ClusterTable(session.ps.state, picked=pick, renamed=None).widget

@@ -1,0 +1,69 @@
+"""How views are laid out on a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sigma_scale.gui.view import picture
+
+if TYPE_CHECKING:
+    from sigma_scale.gui.view import View
+
+__all__ = ["pictures", "with_save_buttons"]
+
+
+def pictures(view: View) -> Any:
+    """
+    Lay out the figures of a view as pictures.
+
+    Parameters
+    ----------
+    view : View
+        The view.
+
+    Returns
+    -------
+    panel.viewable.Viewable
+        The picture, or tabs of several; each is drawn when it is first looked at.
+    """
+    import panel as pn
+
+    panels = view.panels
+    shown = [(title, pn.pane.HTML(picture(title, panel))) for title, panel in panels.items()]
+    return shown[0][1] if len(shown) == 1 else pn.Tabs(*shown, dynamic=True)
+
+
+def with_save_buttons(content: Any, view: View) -> Any:
+    """
+    Put buttons that save figures and data below a view.
+
+    Parameters
+    ----------
+    content : panel.viewable.Viewable
+        What the view shows.
+    view : View
+        The view.
+
+    Returns
+    -------
+    panel.viewable.Viewable
+    """
+    import panel as pn
+
+    buttons = [
+        pn.widgets.FileDownload(
+            callback=make,
+            filename=name,
+            label=kind,
+            button_type="light",
+            height=28,
+            margin=(2, 4),
+            description=f"Save as {kind}",
+        )
+        for kind, (name, make) in view.downloads().items()
+    ]
+    return pn.Column(
+        content,
+        pn.Row(pn.pane.HTML("Save", margin=(8, 4)), *buttons, align="end"),
+        sizing_mode="stretch_width",
+    )

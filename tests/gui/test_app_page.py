@@ -1,0 +1,256 @@
+"""The served page in a real browser: what it shows, and what becomes of what is pressed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+
+import pytest
+
+from sigma_scale import gui
+from sigma_scale.progress import progress_bar
+from sigma_scale.workflow.project import Project
+
+
+@pytest.fixture
+def page(browser_page, served):
+    """The page with its first tab, and what it asked others than its server for."""
+    elsewhere, broken = [], []
+    here = f"127.0.0.1:{served.access.port}/"
+    browser_page.on(
+        "request",
+        lambda asked: (
+            None
+            if re.match(rf"(https?|ws)://{re.escape(here)}|data:|blob:", asked.url)
+            else elsewhere.append(asked.url)
+        ),
+    )
+    browser_page.on("pageerror", lambda error: broken.append(str(error)))
+    browser_page.goto(served.address)
+    tab(browser_page, "Data").wait_for()
+    yield browser_page
+    assert elsewhere == []
+    assert broken == []
+
+
+def tab(page, name):
+    return page.locator(".app-main .bk-tab").get_by_text(name, exact=True)
+
+
+def button(page, name):
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def message(page):
+    return page.locator(".message")
+
+
+def test_the_page_opens_with_the_maps_name_and_size(page, served):
+    assert page.title() == "sigma-scale"
+    assert "token" not in page.url
+    assert page.locator(".map-name").first.inner_text() == served.workspace.maps[0].project.name
+    assert page.locator(".map-size").first.inner_text() == "48 × 48 pixels"
+    page.get_by_text("Drawing …").first.wait_for(state="detached")
+    # Nothing runs out of a window of 1280 pixels.
+    assert page.evaluate("document.documentElement.scrollWidth") == 1280
+
+
+def test_tabs_are_built_when_they_are_looked_at(page):
+    assert button(page, "Measure features").count() == 0
+    tab(page, "Features").click()
+    button(page, "Measure features").wait_for()
+    assert button(page, "Embed").count() == 0
+    for name, shown in [("Latent", "Embed"), ("Clusters", "Cluster"), ("Unmixing", "Unmix")]:
+        tab(page, name).click()
+        button(page, shown).wait_for()
+    tab(page, "Phases").click()
+    page.get_by_text("No phases yet").wait_for()
+
+
+def theme(page):
+    return page.evaluate("document.documentElement.dataset.theme")
+
+
+def background(page):
+    return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+
+def test_the_theme_is_kept(page, served):
+    assert theme(page) == "light"
+    light = background(page)
+    toggle = page.locator("#theme-toggle")
+    assert toggle.get_attribute("aria-pressed") == "false"
+    toggle.click()
+    assert theme(page) == "dark"
+    assert toggle.get_attribute("aria-pressed") == "true"
+    dark = background(page)
+    assert dark != light
+    page.reload()  # with the cookie alone
+    tab(page, "Data").wait_for()
+    assert theme(page) == "dark"
+    assert background(page) == dark
+
+
+def test_the_theme_follows_the_browser_at_first(browser, served):
+    context = browser.new_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(served.address)
+    assert theme(page) == "dark"
+    context.close()
+
+
+def test_a_wrong_token_is_refused(browser_page, served):
+    address, _, _ = served.address.partition("?")
+    for query in ("", "?token=wrong"):
+        answer = browser_page.goto(address + query)
+        assert answer.status == 403
+    assert "with its token" in browser_page.content()
+    assert browser_page.locator(".bk-tab").count() == 0
+
+
+class Slow:
+    """A step that waits to be let on, and says how far it is."""
+
+    def __init__(self):
+        self.go_on = threading.Event()
+        self.settings = None
+
+    def __call__(self, settings):
+        self.settings = settings
+        with progress_bar("Reading counts", total=100) as bar:
+            bar.update(25)
+            while not self.go_on.wait(0.02):
+                bar.update(0)
+
+
+@pytest.fixture
+def slow(served, monkeypatch):
+    step = Slow()
+    opened = served.workspace.maps[0]
+    monkeypatch.setattr(opened.project, "measure_features", step)
+    yield step
+    step.go_on.set()
+    if opened.task is not None:
+        opened.task.wait(10)
+
+
+def test_a_step_shows_its_progress_and_can_be_cancelled(page, slow, served):
+    tab(page, "Features").click()
+    page.get_by_label("X-ray lines").fill("O_Ka Si_Ka, Fe_Ka")
+    page.get_by_label("Bin x").fill("2")
+    button(page, "Measure features").click()
+    bar = page.locator("progress")
+    bar.wait_for()
+    page.get_by_text("Measuring features: Reading counts").wait_for()
+    assert float(bar.get_attribute("value")) == pytest.approx(0.25)
+    assert slow.settings.lines == ("O_Ka", "Si_Ka", "Fe_Ka")
+    # Another one at the same time is refused; the page still answers.
+    button(page, "Measure features").click()
+    message(page).get_by_text("still running").wait_for()
+    button(page, "Cancel").click()
+    message(page).get_by_text("was cancelled").wait_for()
+    assert served.workspace.maps[0].task.state == "cancelled"
+    bar.wait_for(state="hidden")
+    button(page, "Dismiss").click()
+    message(page).get_by_text("was cancelled").wait_for(state="detached")
+
+
+def test_a_step_outlives_its_page(page, slow, served):
+    tab(page, "Features").click()
+    button(page, "Measure features").click()
+    page.locator("progress").wait_for()
+    page.reload()
+    page.get_by_text("Measuring features: Reading counts").wait_for()
+    slow.go_on.set()
+    message(page).get_by_text("Measuring features is done.").wait_for()
+    assert page.locator("#announcer").inner_text() == "Measuring features is done."
+
+
+def test_a_failing_step_is_said_in_words(page, served, monkeypatch):
+    def fail(settings):
+        raise PermissionError(13, "Permission denied", "map.zarr")
+
+    monkeypatch.setattr(served.workspace.maps[0].project, "measure_features", fail)
+    tab(page, "Features").click()
+    button(page, "Measure features").click()
+    message(page).get_by_text("The disk can't be used as needed").wait_for()
+    page.get_by_label("X-ray lines").fill("Xx_Ka")  # the page goes on
+
+
+def test_what_is_typed_is_shown_as_text(page, served, monkeypatch):
+    script = "<img src=x onerror=alert(1)>"
+
+    def fail(settings):
+        raise ValueError(script)
+
+    monkeypatch.setattr(served.workspace.maps[0].project, "measure_features", fail)
+    tab(page, "Features").click()
+    button(page, "Measure features").click()
+    message(page).get_by_text(script).wait_for()
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_a_store_that_is_away_is_said_and_comes_back(page, served):
+    path = served.workspace.maps[0].project.path
+    moved = path.rename(path.with_name("moved.zarr"))
+    try:
+        message(page).get_by_text("is not there any more").wait_for()
+    finally:
+        moved.rename(path)
+    message(page).get_by_text("can be reached again").wait_for()
+    tab(page, "Features").click()
+    button(page, "Measure features").wait_for()
+
+
+def test_maps_are_chosen_and_shown_side_by_side(page, served):
+    names = [opened.project.name for opened in served.workspace.maps]
+    page.locator(".app-choice select").select_option(index=1)
+    page.locator(".app-title .map-name").get_by_text(names[1]).wait_for()
+    tab(page, "Side by side").click()
+    cards = page.locator(".app-main .map-name")
+    cards.nth(1).wait_for()
+    assert cards.all_inner_texts() == names
+    left, right = (cards.nth(n).bounding_box() for n in range(2))
+    assert left["y"] == pytest.approx(right["y"], abs=2)
+    assert right["x"] > left["x"] + 400
+
+
+@pytest.fixture(scope="module")
+def clustered(serve, with_clusters, tmp_path_factory):
+    """A server of a map with four clusters."""
+    path = tmp_path_factory.mktemp("clustered") / "third.zarr"
+    shutil.copytree(with_clusters, path)
+    return serve([path])
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Show the number of clusters in the place of the phase map, which other tests look at."""
+
+    def view(segmenter):
+        import panel as pn
+
+        n_filled = sum(1 for size in segmenter.cluster_sizes if size)
+        return pn.pane.HTML(f"<p>there are {n_filled} clusters</p>")
+
+    monkeypatch.setattr(gui, "view_phase_map", view)
+
+
+def test_others_edits_are_shown_at_once(browser, clustered, counted):
+    contexts = [browser.new_context() for _ in range(2)]
+    pages = [context.new_page() for context in contexts]
+    for page in pages:
+        page.goto(clustered.address)
+        tab(page, "Phases").click()
+        page.get_by_text("there are 4 clusters").wait_for()
+    project = clustered.workspace.maps[0].project
+    project.edit(lambda ps: ps.merge_clusters([0, 1]))
+    for page in pages:
+        page.get_by_text("there are 3 clusters").wait_for()
+    # As another process would, with an object of its own.
+    Project.open(project.path).edit(lambda ps: ps.undo())
+    for page in pages:
+        page.get_by_text("there are 4 clusters").wait_for()
+    for context in contexts:
+        context.close()
