@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from small_clusters import COLUMNS, ROWS, make_segmenter
 from matplotlib.path import Path
 from numpy.testing import assert_array_equal
+from small_clusters import COLUMNS, ROWS, make_segmenter
 
 from sigma_scale.errors import EmptyMapError, ParameterError
 from sigma_scale.gui.edit_session import EditSession

@@ -6,9 +6,9 @@ import numpy as np
 import panel as pn
 import pytest
 from bokeh.events import SelectionGeometry
-from small_clusters import COLUMNS, ROWS, make_segmenter
 from matplotlib.path import Path
 from numpy.testing import assert_array_equal
+from small_clusters import COLUMNS, ROWS, make_segmenter
 
 from sigma_scale import gui
 from sigma_scale.errors import ConflictError, ParameterError

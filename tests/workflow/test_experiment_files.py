@@ -122,8 +122,8 @@ class Dying:  # half of the fatal file's content gets there
             os.kill(os.getpid(), signal.SIGKILL)
 
 opens = Path.open
-Path.open = lambda path, mode="r", *rest: (
-    Dying(opens(path, mode)) if mode == "wb" else opens(path, mode, *rest)
+Path.open = lambda path, mode="r", *rest, **named: (
+    Dying(opens(path, mode)) if mode == "wb" else opens(path, mode, *rest, **named)
 )
 maps = np.random.default_rng(0).dirichlet(np.ones(5), (20, 15))
 ex = Experiment(
