@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from sigma_scale import plot
+from sigma_scale import plot, xray
 from sigma_scale.plot import FigurePanel, ReportContent, ReportTable, Section
 from sigma_scale.workflow.report_tables import composition_shown, contacts_shown, evidence_shown
 
@@ -95,7 +95,7 @@ def make_report(
                 "Phases", _about_phases(result), _chosen(figures, "phase_map"), [_table(result)]
             ),
             Section("Spectra of the phases", "", _chosen(figures, "phase_spectra")),
-            Section("Elements", _ABOUT_ELEMENTS, tables=[evidence_shown(result.evidence)]),
+            Section("Elements", _about_elements(result), tables=[evidence_shown(result.evidence)]),
             *_composition(result),
             Section("Neighbours", _ABOUT_CONTACTS, tables=[contacts_shown(result.contacts)]),
             Section("Latent space", "", _chosen(figures, "latent")),
@@ -111,6 +111,28 @@ def make_report(
         ],
         settings=result.settings.to_yaml(),
         versions=versions(),
+    )
+
+
+def _about_elements(result: PhaseMapping) -> str:
+    """Say how elements are judged, and which the sum spectrum shows that were not looked for."""
+    image, looked_for = (
+        result.image,
+        {line.partition("_")[0] for line in result.settings.lines or ()},
+    )
+    suggested = xray.suggest_lines(
+        result.sum_spectrum.to_numpy(),
+        image.energy.values,
+        beam_energy_kev=image.metadata.beam_energy_kev,
+        resolution_mn_ka_ev=image.metadata.resolution_mn_ka_ev,
+    )
+    further = [line for line in suggested if line.partition("_")[0] not in looked_for]
+    if not further:
+        return _ABOUT_ELEMENTS
+    return (
+        f"{_ABOUT_ELEMENTS}\n\nOnly elements of the features are looked for. The sum spectrum also "
+        f"suggests {', '.join(further)}, perhaps of the holder or a coating; name them among the "
+        "lines to see which phases have them."
     )
 
 

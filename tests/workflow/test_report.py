@@ -109,3 +109,13 @@ def test_the_title_names_the_map(mapped, title):
     metadata = replace(mapped.image.metadata, title=title)
     content = make_report(replace(mapped, image=replace(mapped.image, metadata=metadata)), {})
     assert content.title == f"Phases of {title or 'an untitled map'}"
+
+
+def test_elements_that_were_not_looked_for_are_named(mapped):
+    lines = mapped.settings.lines
+    fewer = tuple(line for line in lines if line != "Si_Ka")
+    assert len(fewer) < len(lines)
+    without = replace(mapped, settings=replace(mapped.settings, lines=fewer))
+    text = section(make_report(without, {}), "Elements").text
+    assert "The sum spectrum also suggests Si_Ka" in text
+    assert "Si_Ka" not in section(make_report(mapped, {}), "Elements").text
