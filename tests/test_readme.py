@@ -57,7 +57,9 @@ def test_python_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for block in blocks:
         # The one thing changed: a file of Bruker's can't be written here.
         exec(block.replace("my_map.bcf", "my_map.hspy"), namespace)  # noqa: S102
-    assert len(blocks) == 6
+    assert len(blocks) == 8
+    assert len(list(tmp_path.glob("clusters_*.svg"))) == 2
+    assert (tmp_path / "clusters.csv").is_file()
     assert (tmp_path / "my_map-python" / "report.html").is_file()
     # Two ways of reading the counts of a pixel agree, and with the image they were written from.
     dataset, image = namespace["dataset"], ss.read("my_map.hspy")

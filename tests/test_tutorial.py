@@ -85,6 +85,7 @@ def run(
             exec(compile(source, f"tutorial[{number}]", "exec"), namespace)  # noqa: S102
             if "VIEW" in namespace:
                 views.append(namespace.pop("VIEW"))
+                assert views[-1].figures  # drawn now, as a notebook does
             if "sem = SEMDataset" in cell:
                 namespace["sem"].set_feature_list(LINES)
             if cell == ALTERNATIVE:
