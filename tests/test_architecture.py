@@ -31,6 +31,7 @@ ROOMS = [
     "store",
     "readers",
     "synthetic",
+    "mosaic",
     "preprocess",
     "calibration",
     "export",

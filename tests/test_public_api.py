@@ -18,7 +18,7 @@ HEAVY = {
     "matplotlib", "numba", "numpy", "panel", "pybaselines", "rsciio", "scipy", "skimage",
     "sklearn", "torch", "umap", "xarray", "zarr",
 }  # fmt: skip
-PACKAGES = ["", "clustering", "latent", "phases", "plot", "workflow"]
+PACKAGES = ["", "clustering", "latent", "mosaic", "phases", "plot", "workflow"]
 
 
 def loaded_by(statement: str) -> set[str]:

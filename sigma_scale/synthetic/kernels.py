@@ -73,7 +73,7 @@ def _alias(
 @njit(nogil=True, cache=True)
 def label_pixels(
     labels: NDArray[np.int32],
-    origin: tuple[int, int],
+    origin: tuple[float, float],
     key: np.uint64,
     grain_size: float,
     n_phases: int,
@@ -92,7 +92,7 @@ def label_pixels(
     ----------
     labels : array, shape (rows, columns), int32
         Output.
-    origin : tuple of int
+    origin : tuple of float
         Row and column of the window's first pixel in the map.
     key, rare_key : uint64
         Keys of the random numbers.

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-__all__ = ["SyntheticMap", "synthetic_map"]
+__all__ = ["GREY_NOISE", "GREY_PER_Z", "SyntheticMap", "synthetic_map"]
 
 _BLOCK_PIXELS = 128
 _RARE_RADIUS = 6.0
 _MOST_RARE = 0.5
 _MOST_COUNTS = 60_000.0
 _MOST_CHANNELS = 65_535
-_GREY_PER_Z = 1000.0
-_GREY_NOISE = 800.0
+GREY_PER_Z = 1000.0
+GREY_NOISE = 800.0
 _OFFSET_WITH_ZERO_PEAK_KEV = -0.2
 _LIVE_TIME_PER_PIXEL_S = 1e-3
 
@@ -188,6 +188,7 @@ def synthetic_map(
     )
     return _assemble(
         source,
+        grains,
         axis,
         expected,
         present,
@@ -208,6 +209,7 @@ def _checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
 
 def _assemble(
     source: SyntheticSource,
+    grains: Grains,
     axis: EnergyAxis,
     expected: NDArray[np.float64],
     minerals: tuple[Mineral, ...],
@@ -219,9 +221,9 @@ def _assemble(
     """Put labels, image and metadata around the source of counts."""
     import xarray as xr
 
-    grains, shape = source.grains, source.shape[:2]
+    shape = source.shape[:2]
     names = tuple(mineral.name for mineral in minerals)
-    level = _GREY_PER_Z * np.array([mineral.mean_atomic_number for mineral in minerals])
+    level = GREY_PER_Z * np.array([mineral.mean_atomic_number for mineral in minerals])
     elements = {symbol for mineral in minerals for symbol in mineral.atoms}
     metadata = MapMetadata(
         title="synthetic minerals",
@@ -239,7 +241,7 @@ def _assemble(
     }
 
     navigation = xr.DataArray(
-        lazy_image(partial(grains.image, level=level, noise=_GREY_NOISE), shape, np.uint16),
+        lazy_image(partial(grains.image, level=level, noise=GREY_NOISE), shape, np.uint16),
         dims=("y", "x"),
         coords=coords,
         name="navigation",

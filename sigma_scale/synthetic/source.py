@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sigma_scale.spectra.source import Scratch
 
-__all__ = ["Grains", "SyntheticSource", "lazy_image"]
+__all__ = ["Grains", "PlacedPhases", "SyntheticSource", "image_key", "lazy_image"]
 
 _IMAGE_CHUNK = 1024
 
@@ -28,6 +28,22 @@ _COUNTS, _GRAINS, _INCLUSIONS, _IMAGE = range(4)
 def _key(seed: int, purpose: int) -> np.uint64:
     """Derive independent keys from one seed."""
     return np.uint64(np.random.SeedSequence([seed, purpose]).generate_state(1, np.uint64)[0])
+
+
+def image_key(seed: int) -> np.uint64:
+    """Key of an image's noise."""
+    return _key(seed, _IMAGE)
+
+
+class PlacedPhases(Protocol):
+    """What a source needs to know of the phases: where they lie, and the seed of the counts."""
+
+    @property
+    def seed(self) -> int:
+        """Seed, 0 or more."""
+
+    def labels(self, origin: tuple[int, int], shape: tuple[int, int]) -> NDArray[np.int32]:
+        """Phases in a window of the map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +71,14 @@ class Grains:
     rare_spacing: float
     rare_radius: float
 
-    def labels(self, origin: tuple[int, int], shape: tuple[int, int]) -> NDArray[np.int32]:
+    def labels(self, origin: tuple[float, float], shape: tuple[int, int]) -> NDArray[np.int32]:
         """
         Look up the phases in a window of the map.
 
         Parameters
         ----------
-        origin : tuple of int
-            Row and column of the first pixel.
+        origin : tuple of float
+            Row and column of the first pixel; it may lie between the map's pixels.
         shape : tuple of int
             Rows and columns.
 
@@ -114,7 +130,7 @@ class Grains:
 
         image = np.empty(shape, dtype=np.uint16)
         labels = self.labels(origin, shape)
-        noisy_image(labels, origin, _key(self.seed, _IMAGE), level, noise, image)
+        noisy_image(labels, origin, image_key(self.seed), level, noise, image)
         return image
 
 
@@ -127,8 +143,8 @@ class SyntheticSource:
     ----------
     shape : tuple of int
         Rows, columns and channels.
-    grains : Grains
-        Where the phases lie.
+    grains : PlacedPhases
+        Where the phases lie, and the seed of the counts.
     channels : AliasTables
         Distribution of a photon's channel, per phase.
     totals : AliasTables
@@ -142,7 +158,7 @@ class SyntheticSource:
     """
 
     shape: tuple[int, int, int]
-    grains: Grains
+    grains: PlacedPhases
     channels: AliasTables
     totals: AliasTables
     lowest_total: int
@@ -154,7 +170,7 @@ class SyntheticSource:
     def from_spectra(
         cls,
         shape: tuple[int, int],
-        grains: Grains,
+        grains: PlacedPhases,
         spectra: NDArray[np.float64],
         chunk_shape: tuple[int, int],
     ) -> SyntheticSource:
@@ -165,8 +181,8 @@ class SyntheticSource:
         ----------
         shape : tuple of int
             Rows and columns.
-        grains : Grains
-            Where the phases lie.
+        grains : PlacedPhases
+            Where the phases lie, and the seed of the counts.
         spectra : numpy.ndarray, shape (phase, channel), float64
             Expected counts per channel of a pixel of each phase.
         chunk_shape : tuple of int
