@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import panel as pn
 import pytest
 
 import sigma_scale as ss
@@ -52,8 +53,10 @@ def run(path: Path, **settings: object) -> dict[str, Any]:
 
 def show(value: object) -> None:
     """What a notebook asks of what ends a cell."""
-    text = value._repr_html_() if isinstance(value, View) else repr(value)
-    assert text
+    assert repr(value)
+    if isinstance(value, View):
+        assert value._repr_html_()  # without Panel's extension
+        value.__panel__().get_root()  # with it
 
 
 def test_there_are_notebooks() -> None:
@@ -92,11 +95,24 @@ def test_notebooks_name_only_notebooks_that_there_are(path: Path) -> None:
     assert set(re.findall(r"`(\w+\.ipynb)`", text)) <= {other.name for other in NOTEBOOKS}
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_views_are_live_in_all_notebooks(path: Path) -> None:
+    sources = ["".join(cell["source"]) for cell in code_cells(path)]
+    views = [k for k, source in enumerate(sources) if re.search(r"\bgui\.\w+\(", source)]
+    loads = [k for k, source in enumerate(sources) if "pn.extension(" in source]
+    assert len(loads) == bool(views)
+    assert not views or loads[0] < views[0]
+    assert all('pn.extension("tabulator", inline=True)' in sources[k] for k in loads)
+
+
 @pytest.fixture
 def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A folder to write into; options that a notebook sets don't outlive the test."""
     monkeypatch.chdir(tmp_path)
-    with ss.options(progress=False):
+    # What Panel keeps of ``pn.extension`` is put back as well.
+    monkeypatch.setattr(pn.extension, "_loaded", pn.extension._loaded)
+    monkeypatch.setattr(pn.extension, "_loaded_extensions", [])
+    with ss.options(progress=False), pn.config.set(inline=pn.config.inline):
         yield
 
 
