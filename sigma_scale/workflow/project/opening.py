@@ -181,7 +181,9 @@ def open_derived(path: Path, image: SpectrumImage, settings_file: Path | None) -
         maps = _take_maps(dataset, settings, groups.get("binned"))
         latent = _latent(groups.get("latent"), dataset.shape)
         segmenter = None
-        if latent is not None and "phases" in groups:
+        if latent is not None and "phases" not in groups:
+            latent = latent.copy(data=_read(latent)[0])
+        elif latent is not None:
             segmenter = _segmenter(latent, dataset, groups["phases"])
             # One copy of the coordinates is enough.
             latent = latent.copy(data=segmenter.latent.reshape(latent.shape))
@@ -265,26 +267,29 @@ def _latent(group: xr.Dataset | None, shape: tuple[int, int]) -> xr.DataArray | 
     if lazy.shape[:2] != tuple(shape):
         _leave_out("latent", "They are of another number of pixels than the binned map.")
         return None
-    return lazy.copy(data=_read(lazy))
+    return lazy
 
 
 def _segmenter(
     latent: xr.DataArray, dataset: SEMDataset | TEMDataset, group: xr.Dataset
 ) -> PixelSegmenter:
     recipe = group.attrs.get("recipe", {})
+    coordinates, labels, probability = _read(latent, group["labels"], group["probability"])
     return PixelSegmenter.from_labels(
-        latent,
+        latent.copy(data=coordinates),
         dataset,
-        _read(group["labels"]),
-        probability=_read(group["probability"]),
+        labels,
+        probability=probability,
         method=str(recipe.get("model", "labels")).rpartition(".")[2],
         recipe=recipe,
     )
 
 
-def _read(lazy: xr.DataArray) -> np.ndarray[Any, Any]:
-    """Read an array in threads of this process, wherever Dask would work."""
+def _read(*lazy: xr.DataArray) -> list[np.ndarray[Any, Any]]:
+    """Read arrays together, in threads of this process, wherever Dask would work."""
     import dask.base
+    import dask.threaded
 
-    (values,) = dask.base.compute(lazy.data, scheduler="threads")
-    return np.asarray(values)
+    # The function, not its name, for which Dask would import its distributed part first.
+    values = dask.base.compute(*(each.data for each in lazy), scheduler=dask.threaded.get)
+    return [np.asarray(each) for each in values]

@@ -1,4 +1,8 @@
-"""The long steps of a project: each replaces a result in the store and drops what followed."""
+"""
+The long steps of a project: each replaces a result in the store and drops what followed.
+
+What they work with is imported when they begin: opening a store should not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sigma_scale import progress, store
 from sigma_scale.errors import BusyError, ConflictError, EmptyMapError, ParameterError
-from sigma_scale.phases import phase_spectra
 from sigma_scale.workflow.datasets.stored_maps import loaded
-from sigma_scale.workflow.job_steps import (
-    cluster_pixels,
-    embed_features,
-    feature_maps,
-    line_intensities,
-    measure_sum_spectrum,
-    preprocess_map,
-)
-from sigma_scale.workflow.outputs import binned_group, latent_group, phases_group
-from sigma_scale.workflow.pipeline import check_settings, choose_bin, choose_lines
 from sigma_scale.workflow.project.edits import ProjectEdits
 from sigma_scale.workflow.project.lock import locked
 from sigma_scale.workflow.project.opening import GROUPS, stamps
@@ -71,26 +64,28 @@ class ProjectSteps(ProjectEdits):
         CancelledError
             If the work was cancelled. What there was stays.
         """
+        from sigma_scale.workflow import job_steps, outputs, pipeline
+
         settings = settings or self._opened.settings
         with self._long_step("Measuring features"):
             image = self._image
             base = self._opened.stamps
-            check_settings(image, settings)
+            pipeline.check_settings(image, settings)
             spectrum = known_sum_spectrum(image)
             if spectrum is None:
-                spectrum = measure_sum_spectrum(image)
+                spectrum = job_steps.measure_sum_spectrum(image)
             if not spectrum.any():
                 raise EmptyMapError(f"The map {image.metadata.title!r} holds no counts.")
             settings = replace(
                 settings,
-                lines=choose_lines(image, settings, spectrum),
-                bin=choose_bin(image, settings, int(spectrum.sum())),
+                lines=pipeline.choose_lines(image, settings, spectrum),
+                bin=pipeline.choose_bin(image, settings, int(spectrum.sum())),
             )
-            seen = preprocess_map(image, settings)
-            intensities = line_intensities(seen, settings)
+            seen = job_steps.preprocess_map(image, settings)
+            intensities = job_steps.line_intensities(seen, settings)
             progress.check()
-            maps = feature_maps(seen, settings, intensities["line_intensity"])
-            self._replace("binned", binned_group(intensities, maps), settings, base)
+            maps = job_steps.feature_maps(seen, settings, intensities["line_intensity"])
+            self._replace("binned", outputs.binned_group(intensities, maps), settings, base)
 
     def embed(self, settings: RunSettings | None = None) -> None:
         """
@@ -111,14 +106,16 @@ class ProjectSteps(ProjectEdits):
         BusyError, EmptyMapError, StoreError, ConflictError, CancelledError
             As for :meth:`measure_features`.
         """
+        from sigma_scale.workflow import job_steps, outputs
+
         with self._long_step("Embedding"):
             opened = self._opened
             given = settings or opened.settings
             merged = replace(opened.settings, latent=given.latent, random_state=given.random_state)
             if opened.maps is None:
                 raise ParameterError("There are no feature maps yet. Measure the features first.")
-            latent = embed_features(loaded(opened.maps), merged)
-            self._replace("latent", latent_group(latent), merged, opened.stamps)
+            latent = job_steps.embed_features(loaded(opened.maps), merged)
+            self._replace("latent", outputs.latent_group(latent), merged, opened.stamps)
 
     def cluster(self, settings: RunSettings | None = None) -> None:
         """
@@ -139,6 +136,9 @@ class ProjectSteps(ProjectEdits):
         BusyError, EmptyMapError, StoreError, ConflictError, CancelledError
             As for :meth:`measure_features`.
         """
+        from sigma_scale import phases
+        from sigma_scale.workflow import job_steps, outputs
+
         with self._long_step("Clustering"):
             opened = self._opened
             given = settings or opened.settings
@@ -150,12 +150,12 @@ class ProjectSteps(ProjectEdits):
             )
             if opened.latent is None:
                 raise ParameterError("There is no latent space yet. Embed the features first.")
-            clusters = cluster_pixels(opened.latent, merged)
+            clusters = job_steps.cluster_pixels(opened.latent, merged)
             progress.check()
             total = loaded(store.open_result(self.path, "binned")["total"])
-            seen = preprocess_map(self._image, merged)
-            spectra = phase_spectra(seen, clusters["labels"], total=total)
-            self._replace("phases", phases_group(clusters, spectra), merged, opened.stamps)
+            seen = job_steps.preprocess_map(self._image, merged)
+            spectra = phases.phase_spectra(seen, clusters["labels"], total=total)
+            self._replace("phases", outputs.phases_group(clusters, spectra), merged, opened.stamps)
 
     def unmix(
         self, n_components: int | str = "All", **options: Any

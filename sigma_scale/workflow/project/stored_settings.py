@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from sigma_scale import store
-from sigma_scale.clustering.cluster import make_clusterer
 from sigma_scale.errors import ParameterError, SigmaScaleError
 from sigma_scale.features.navigation import NAVIGATOR
-from sigma_scale.latent import UMAP
-from sigma_scale.workflow.job_steps import preprocess_map
-from sigma_scale.workflow.pipeline import choose_bin, choose_lines
 from sigma_scale.workflow.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -118,6 +114,8 @@ def features_recipe(binned: xr.Dataset) -> dict[str, Any]:
 
 
 def _chosen(image: SpectrumImage, settings: RunSettings) -> RunSettings:
+    from sigma_scale.workflow.pipeline import choose_bin, choose_lines
+
     spectrum = known_sum_spectrum(image)
     if spectrum is None:
         return settings
@@ -130,6 +128,8 @@ def _chosen(image: SpectrumImage, settings: RunSettings) -> RunSettings:
 
 def _made_so(image: SpectrumImage, settings: RunSettings, binned: xr.Dataset) -> bool:
     """Whether feature maps were made with these settings."""
+    from sigma_scale.workflow.job_steps import preprocess_map
+
     recipe = features_recipe(binned)
     try:
         steps = preprocess_map(image, settings).processing.recipe()
@@ -146,6 +146,10 @@ def _made_so(image: SpectrumImage, settings: RunSettings, binned: xr.Dataset) ->
 
 
 def _from_recipes(image: SpectrumImage, groups: Mapping[str, xr.Dataset]) -> RunSettings:
+    # Their models need scikit-learn, a second's import that other stores can do without.
+    from sigma_scale.clustering.cluster import make_clusterer
+    from sigma_scale.latent import UMAP
+
     binned = groups["binned"]
     recipe = features_recipe(binned)
     rows, columns = recipe.get("bin_yx", (1, 1))

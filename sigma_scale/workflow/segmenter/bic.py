@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sigma_scale.clustering import n_free_parameters
+from sigma_scale import clustering
 from sigma_scale.errors import EmptyMapError, ParameterError, SigmaScaleError
 from sigma_scale.latent.rows import seeded_sample
 from sigma_scale.progress import progress_bar
@@ -162,5 +162,5 @@ def _bic(rows: NDArray[np.float64], method: str, arguments: Mapping[str, Any]) -
     except (ValueError, TypeError) as error:
         raise ParameterError(f"{method} can't be fitted: {error}") from error
     _, likelihoods = Components.of(model).most_likely(rows)
-    free = n_free_parameters(model.covariance_type, *model.means_.shape)
+    free = clustering.n_free_parameters(model.covariance_type, *model.means_.shape)
     return float(-2 * likelihoods.sum() + free * np.log(len(rows)))

@@ -11,7 +11,7 @@ import pytest
 
 from sigma_scale import store
 from sigma_scale.synthetic import synthetic_map
-from sigma_scale.workflow import RunSettings, map_phases
+from sigma_scale.workflow import map_phases
 from sigma_scale.workflow.outputs import write_results
 from sigma_scale.workflow.project import Project
 
@@ -19,14 +19,6 @@ if TYPE_CHECKING:
     from sigma_scale.workflow import PhaseMapping
 
 sys.path.insert(0, str(Path(__file__).parent))
-
-SETTINGS = RunSettings(
-    latent={"n_landmarks": 400, "n_epochs": 20},
-    bin=(2, 2),
-    normalisation=("zscore",),
-    clustering="GaussianMixture",
-    clustering_args={"n_components": 6},
-)
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +32,8 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def mapped_phases(ingested: Path) -> PhaseMapping:
     """What the main job finds in it."""
+    from editing import SETTINGS
+
     return map_phases(store.open_map(ingested), SETTINGS)
 
 

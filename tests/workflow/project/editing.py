@@ -1,9 +1,19 @@
-"""Processes and sequences of edits."""
+"""Settings of the stored results, processes that edit them, and what an edit can change."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+
+from sigma_scale.workflow import RunSettings
+
+SETTINGS = RunSettings(
+    latent={"n_landmarks": 400, "n_epochs": 20},
+    bin=(2, 2),
+    normalisation=("zscore",),
+    clustering="GaussianMixture",
+    clustering_args={"n_components": 6},
+)
 
 HEADER = """
 import sys

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from conftest import SETTINGS
+from editing import SETTINGS
 
 from sigma_scale import store
 from sigma_scale.errors import (

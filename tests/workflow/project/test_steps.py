@@ -6,10 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import SETTINGS
-from editing import state
+from editing import SETTINGS, state
 
-from sigma_scale import store
+from sigma_scale import phases, store
 from sigma_scale.errors import (
     BusyError,
     CancelledError,
@@ -18,8 +17,9 @@ from sigma_scale.errors import (
     SigmaScaleWarning,
     StoreError,
 )
+from sigma_scale.workflow import job_steps
 from sigma_scale.workflow.background import Task
-from sigma_scale.workflow.project import Project, steps
+from sigma_scale.workflow.project import Project
 
 GROUPS = ("binned", "latent", "phases")
 
@@ -83,17 +83,17 @@ def failing(error):
 
 
 @pytest.mark.parametrize(
-    ("function", "step"),
+    ("module", "function", "step"),
     [
-        ("line_intensities", "measure_features"),
-        ("embed_features", "embed"),
-        ("phase_spectra", "cluster"),
+        (job_steps, "line_intensities", "measure_features"),
+        (job_steps, "embed_features", "embed"),
+        (phases, "phase_spectra", "cluster"),
     ],
 )
-def test_a_step_that_fails_leaves_everything(project, monkeypatch, function, step):
+def test_a_step_that_fails_leaves_everything(project, monkeypatch, module, function, step):
     project.edit(lambda ps: ps.merge_clusters([0, 1]))
     before, on_disk = state(project), files(project.path)
-    monkeypatch.setattr(steps, function, failing(ParameterError("no")))
+    monkeypatch.setattr(module, function, failing(ParameterError("no")))
     with pytest.raises(ParameterError, match="no"):
         getattr(project, step)()
     assert state(project) == before
@@ -115,14 +115,14 @@ def test_a_disk_that_is_full_leaves_everything(project, monkeypatch):
 def test_a_cancelled_step_leaves_everything(project, monkeypatch):
     before, on_disk = state(project), files(project.path)
     started, go_on = threading.Event(), threading.Event()
-    real = steps.cluster_pixels
+    real = job_steps.cluster_pixels
 
     def slow(*arguments):
         started.set()
         go_on.wait(30)
         return real(*arguments)
 
-    monkeypatch.setattr(steps, "cluster_pixels", slow)
+    monkeypatch.setattr(job_steps, "cluster_pixels", slow)
     with Task(project.cluster, "Clustering") as task:
         assert started.wait(30)
         with pytest.raises(BusyError, match="is still running"):
@@ -139,14 +139,14 @@ def test_a_cancelled_step_leaves_everything(project, monkeypatch):
 
 def test_results_replaced_by_another_process_are_not_replaced_in_turn(project, monkeypatch):
     other = Project.open(project.path)
-    real = steps.cluster_pixels
+    real = job_steps.cluster_pixels
 
     def meanwhile(*arguments):
         monkeypatch.undo()
         other.embed()
         return real(*arguments)
 
-    monkeypatch.setattr(steps, "cluster_pixels", meanwhile)
+    monkeypatch.setattr(job_steps, "cluster_pixels", meanwhile)
     with pytest.raises(ConflictError, match="Another process has replaced"):
         project.cluster()
     assert project.segmenter is None
