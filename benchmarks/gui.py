@@ -5,6 +5,7 @@ Points of a latent space lie around one centre for each cluster, and their pixel
 the map. Edits are those of PixelSegmenter, the record of each edit included; frames are those
 that the page shows. datashader counts the same points by category and shades them, in the same
 rounds. The memory is the peak of a process that does all of it once, imports and data included.
+The page is that of a stored map, opened and served in a process of its own: see gui_page.
 
     python -m benchmarks.gui
     python -m benchmarks.gui --quick
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks import gui_page
 from benchmarks.common import Result, median_ratio, peak_memory, report_memory, rounds, seconds
 from sigma_scale.plot.map_picture import LabelPicture, ValuePicture
 from sigma_scale.plot.point_picture import PointPicture
@@ -155,8 +157,8 @@ def report_session(side: int, n_clusters: int) -> None:
     report_memory()
 
 
-def run(*, points: int, n_clusters: int, repeats: int) -> Result:
-    """Time each step in turn, beside datashader."""
+def run(*, points: int, n_clusters: int, repeats: int, pixels: int) -> Result:
+    """Time each step in turn, beside datashader; then the page of a stored map."""
     side = max(round(points**0.5), 2)
     result = Result(
         "interface",
@@ -197,6 +199,7 @@ def run(*, points: int, n_clusters: int, repeats: int) -> Result:
         figures[f"datashader / {name}"] = median_ratio(theirs, times[name])
     report = peak_memory("benchmarks.gui", "--measure", str(side), str(n_clusters))
     figures["peak memory of the process, GB"] = report["peak"] / 1e9
+    figures |= gui_page.measure(round(pixels**0.5), n_clusters, repeats)
     return result
 
 
@@ -204,6 +207,7 @@ def main(arguments: list[str] | None = None) -> Result | None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", type=int, default=10_000_000, help="to the nearest square")
+    parser.add_argument("--pixels", type=int, default=4_000_000, help="of the stored map")
     parser.add_argument("--clusters", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="a toy, to see that it runs")
@@ -214,8 +218,13 @@ def main(arguments: list[str] | None = None) -> Result | None:
         report_session(*chosen.measure)
         return None
     if chosen.quick:
-        chosen.points, chosen.repeats = 40_000, 1
-    result = run(points=chosen.points, n_clusters=chosen.clusters, repeats=chosen.repeats)
+        chosen.points, chosen.repeats, chosen.pixels = 40_000, 1, 4096
+    result = run(
+        points=chosen.points,
+        n_clusters=chosen.clusters,
+        repeats=chosen.repeats,
+        pixels=chosen.pixels,
+    )
     result.print()
     if chosen.out:
         result.write(chosen.out)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import gui
+from benchmarks import gui, gui_page
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +22,9 @@ def test_gui(tmp_path):
         *figures
     }
     assert 0 < figures["peak memory of the process, GB"] < 2
+    assert "open project, s" in figures
+    name = "page: first view of a stored map of 4096 pixels, s"
+    assert (name in figures) != bool(gui_page.why_no_browser())
     written = json.loads((tmp_path / "result.json").read_text())
     assert written["figures"] == figures
 
@@ -37,3 +40,10 @@ def test_the_edits_are_those_that_are_named():
     assert [record["edit"] for record in clusters.edit_log] == ["create", "merge", "recolour"]
     clusters.take_back()
     assert len(clusters.edit_log) == 2
+
+
+def test_without_a_browser_the_page_is_left_out(monkeypatch, capsys):
+    monkeypatch.setattr(gui_page.shutil, "which", lambda _name: None)
+    figures = gui_page.measure(24, 3, 1)
+    assert not any("page" in name for name in figures)
+    assert "The page is left out: " in capsys.readouterr().out
