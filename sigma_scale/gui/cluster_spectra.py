@@ -37,6 +37,7 @@ MOST_SPECTRA = 20
 SPECTRA = "Spectra of the clusters"
 USUAL_RANGE = (0.0, 8.0)
 SIZE = (860, 400)
+_IN_NOTEBOOK = 680  # beside the axis and the legend
 
 
 def view_clusters_sum_spectra(
@@ -168,8 +169,10 @@ def live_spectra(
     -------
     SpectrumFigure
     """
+    from sigma_scale.gui.layout import room
     from sigma_scale.gui.spectrum_figure import SpectrumFigure
 
+    size = room(size[0], _IN_NOTEBOOK), size[1]
     energy = table.index.to_numpy(np.float64)
     inside = [name for name in lines if energy[0] <= xray.line_energy(name) <= energy[-1]]
     values = {name: table.iloc[:, k].to_numpy() for k, name in enumerate(names)}

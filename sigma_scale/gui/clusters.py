@@ -42,6 +42,13 @@ __all__ = [
 
 _MOST_MAPS = 60
 _DISTRIBUTION = "Where the clusters are"
+_COLUMNS = {
+    "pixels": "Pixels",
+    "share": "Share (%)",
+    "share_error": "Standard error (%)",
+    "area_um2": "Area (µm²)",
+    "area_error_um2": "Standard error (µm²)",
+}
 
 
 def show_cluster_distribution(
@@ -157,7 +164,16 @@ def _proportion_page(
         errors=[100 * table["share_error"][label] for label in order],
         label="Share of the area (%)",
     )
-    return pn.Column(figure_pane(chart), small_table(table), margin=0)
+    shown = _in_words(table.loc[order], titles)
+    return pn.Column(figure_pane(chart), small_table(shown), margin=0)
+
+
+def _in_words(table: pd.DataFrame, titles: Mapping[int, str]) -> pd.DataFrame:
+    """Give columns and rows the names under which they are shown, and shares in percent."""
+    percent = ["share", "share_error"]
+    shown = table.drop(columns="name").assign(**{name: 100 * table[name] for name in percent})
+    shown.index = [titles.get(label, "Noise") for label in table.index]
+    return shown.rename(columns=_COLUMNS)
 
 
 def _distribution_page(

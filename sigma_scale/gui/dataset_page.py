@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from sigma_scale.gui.charts import bar_chart
 from sigma_scale.gui.dataset_maps import maps_of, placed_image
 from sigma_scale.gui.dressing import Remark, figure_pane, small_table
 from sigma_scale.gui.feature_choice import FeatureChoice
+from sigma_scale.gui.layout import beside
 from sigma_scale.gui.line_search import LineSearch
 from sigma_scale.gui.map_figure import MapFigure, map_grid, value_map
 from sigma_scale.gui.map_page import columns_of, linked_maps
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DatasetPage"]
 
-_LEFT, _RIGHT, _MAP_HEIGHT = 448, 790, 340
+_LEFT, _SEARCH, _RIGHT, _MAP_HEIGHT = 448, 350, 790, 340
 _SELECTION_COLOUR, _WHOLE_COLOUR = "#d55e00", "#0072b2"
 _NAVIGATION, _SUM = "Navigation signal", "Sum spectrum"
 _RAW, _BINNED = "Elemental maps (raw)", "Elemental maps (binned)"
@@ -91,7 +93,7 @@ class DatasetPage:
         self._shown = pn.Column(margin=0)
         self._download = pn.widgets.FileDownload(
             callback=self._as_csv, filename="selection.csv", label="Selection as CSV",
-            button_type="light", height=28, visible=False, margin=(2, 8),
+            color="light", height=28, visible=False, margin=(2, 8),
         )  # fmt: skip
         self._makers = self._tab_makers()
         self._made: set[str] = set()
@@ -104,20 +106,26 @@ class DatasetPage:
         self._make_tab()
 
     def __panel__(self) -> Any:
-        """Look-up and features on the left, pictures on the right."""
+        """Look-up and features on the left, pictures on the right; in a notebook below them."""
         import panel as pn
 
-        left = pn.Column(width=_LEFT, margin=(0, 12, 0, 0))
+        choosing = [
+            pn.Column(
+                pn.pane.Markdown("#### Features", margin=(4, 8, 0, 8)), self.choice,
+                width=_LEFT, margin=0,
+            )
+        ]  # fmt: skip
         if self.search is not None:
-            left.append(pn.pane.Markdown("#### Lines near an energy", margin=(0, 8)))
-            left.append(self.search)
-        left.append(pn.pane.Markdown("#### Features", margin=(4, 8, 0, 8)))
-        left.append(self.choice)
-        right = pn.Column(
+            said = pn.pane.Markdown("#### Lines near an energy", margin=(4, 8, 0, 8))
+            choosing.insert(0, pn.Column(said, self.search, width=_SEARCH, margin=0))
+        pictures = pn.Column(
             self.tabs, self._status.pane, self.remark.pane, self._shown, self._download,
             width=_RIGHT, margin=0,
         )  # fmt: skip
-        return pn.Row(left, right, margin=0)
+        if self._scheduler.is_served:
+            left = pn.Column(*choosing, width=_LEFT, margin=(0, 12, 0, 0))
+            return pn.Row(left, pictures, margin=0)
+        return pn.Column(beside(*choosing), pictures, margin=0)
 
     def _tab_makers(self) -> dict[str, Callable[[], None]]:
         makers: dict[str, Callable[[], None]] = {}
@@ -213,7 +221,7 @@ class DatasetPage:
                 self._make_maps(title, kind)
         for figure in (self.sum_figure, self.region_figure):
             if figure is not None:
-                figure.set_lines(self._lines())
+                self._scheduler.apply(partial(figure.set_lines, self._lines()))
 
     def _on_region(self, region: MapRegion) -> None:
         for made in self.maps.values():

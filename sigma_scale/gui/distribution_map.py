@@ -9,6 +9,7 @@ import numpy as np
 from sigma_scale.clustering.labels import NOISE
 from sigma_scale.gui.cluster_spectra import USUAL_RANGE, ClusterSpectra, cluster_titles
 from sigma_scale.gui.dressing import Remark, figure_pane, is_dark
+from sigma_scale.gui.layout import beside
 from sigma_scale.gui.map_figure import MapFigure
 from sigma_scale.gui.scheduling import LatestOnly, Scheduler
 from sigma_scale.plot.map_picture import LabelPicture
@@ -74,11 +75,11 @@ class ClusterMapPage:
         titles = cluster_titles(ps)
         sizes = ps.cluster_sizes
         self.selector = pn.widgets.MultiChoice(
-            name="Clusters", options={titles[k]: k for k in titles if k >= 0 and sizes[k]},
+            label="Clusters", options={titles[k]: k for k in titles if k >= 0 and sizes[k]},
             value=list(listed), width=480, margin=(0, 8),
         )  # fmt: skip
         self.slider = pn.widgets.FloatSlider(
-            name="Probability above", start=0.0, end=0.99, step=0.01, value=threshold or 0.0,
+            label="Probability above", start=0.0, end=0.99, step=0.01, value=threshold or 0.0,
             width=220, margin=(8, 16),
         )  # fmt: skip
         self.shown: NDArray[np.int32] = self._labels()
@@ -101,7 +102,7 @@ class ClusterMapPage:
         return pn.Column(
             pn.Row(self.selector, self.slider, margin=0),
             self.remark.pane,
-            pn.Row(figure_pane(self.map.figure, margin=0), self._spectra, margin=0),
+            beside(figure_pane(self.map.figure, margin=0), self._spectra),
             margin=0,
         )
 

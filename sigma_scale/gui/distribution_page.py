@@ -8,6 +8,7 @@ import numpy as np
 
 from sigma_scale.gui.charts import histogram_chart
 from sigma_scale.gui.dressing import Remark, figure_pane
+from sigma_scale.gui.layout import beside, room
 from sigma_scale.gui.map_figure import MapFigure, link_maps, value_map
 from sigma_scale.gui.scheduling import LatestOnly, Scheduler
 from sigma_scale.plot.line_labels import line_name
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DistributionPage"]
 
-_WIDTH, _BESIDE = 1230, 84
+_WIDTH, _BESIDE = 980, 84
+_IN_NOTEBOOK = 2  # stages in a row
 _BINS = 80
 
 
@@ -59,12 +61,13 @@ class DistributionPage:
 
         self._stages, self._cmap = stages, cmap
         self._scheduler = Scheduler()
+        self._width = room(_WIDTH)
         self._latest = LatestOnly(self._scheduler)
         self.maps: dict[str, MapFigure] = {}
         self.remark = Remark()
-        self._shown = pn.Row(margin=0)
+        self._shown = beside()
         self.selector = pn.widgets.Select(
-            name="Feature", options={line_name(name): name for name in names}, value=chosen,
+            label="Feature", options={line_name(name): name for name in names}, value=chosen,
             width=160, margin=(2, 8),
         )  # fmt: skip
         self.selector.param.watch(lambda _event: self._make(), "value")
@@ -88,7 +91,8 @@ class DistributionPage:
         import panel as pn
 
         self.remark.say("")
-        width = max(_WIDTH // len(stages) - _BESIDE, 120)
+        across = len(stages) if self._scheduler.is_served else min(len(stages), _IN_NOTEBOOK)
+        width = max(self._width // across - _BESIDE, 120)
         first: MapFigure | None = None
         self.maps, columns = {}, []
         for title, image in stages.items():
@@ -96,6 +100,7 @@ class DistributionPage:
                 image, scheduler=self._scheduler, failed=self.remark.fail, size=(width, 320),
                 title=title, cmap=self._cmap, ranges=first.ranges if first else None,
             )  # fmt: skip
+            made.figure.toolbar.autohide = True  # so many tools would hide the titles
             first = first or made
             self.maps[title] = made
             values = image.to_numpy()

@@ -5,14 +5,19 @@ from __future__ import annotations
 import colorsys
 from html import escape
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, WeakSet
 
 from sigma_scale.errors import SigmaScaleError
+from sigma_scale.gui.scheduling import served_document
 
 if TYPE_CHECKING:
     import pandas as pd
+    from bokeh.document import Document
 
 __all__ = [
+    "ALL_TOOLS",
     "MUTED",
+    "UNSEEN_LABEL",
     "Remark",
     "dress_figure",
     "figure_pane",
@@ -21,11 +26,20 @@ __all__ = [
     "message_pane",
     "seen_colour",
     "selection_tools",
+    "set_theme",
     "small_table",
+    "tick_box",
 ]
 
 MUTED = "#8592a0"
 """A grey that is readable on white and on black."""
+UNSEEN_LABEL = (
+    "label { position: absolute; width: 1px; height: 1px; overflow: hidden;"
+    " clip-path: inset(50%); }"
+)
+"""Style of an input whose label is for screen readers alone."""
+ALL_TOOLS = ".bk-divider { display: none; }"
+"""Style of a toolbar; Bokeh forgets the dividers' width and would hide the last tool in a menu."""
 _DARKEST, _LIGHTEST = 0.42, 0.45
 """Lightness that a line has at least on black, and at most on white."""
 
@@ -39,13 +53,35 @@ _MESSAGE = (
 
 _INKS = {False: "#3b4652", True: "#ccd3da"}
 """Colour of letters and axes in the light and the dark theme."""
+_themes: WeakKeyDictionary[Document, str] = WeakKeyDictionary()
+"""Theme of each page that says which it shows."""
+_dressed: WeakKeyDictionary[Document, WeakSet[Any]] = WeakKeyDictionary()
+"""Figures of each page that are to follow its theme, shown or not."""
 
 
 def is_dark() -> bool:
     """Whether the page is shown in the dark theme."""
     import panel as pn
 
-    return str(pn.config.theme) == "dark"
+    doc = served_document()
+    chosen = None if doc is None else _themes.get(doc)
+    return (chosen or str(pn.config.theme)) == "dark"
+
+
+def set_theme(doc: Document, name: str) -> None:
+    """
+    Say which theme a page of a server shows, and give its figures the colours of it.
+
+    Parameters
+    ----------
+    doc : bokeh.document.Document
+        The page.
+    name : {"dark", "light"}
+        The theme.
+    """
+    _themes[doc] = name
+    for figure in list(_dressed.get(doc, ())):
+        _colour(figure, is_dark=name == "dark")
 
 
 def seen_colour(colour: str) -> str:
@@ -100,9 +136,17 @@ def dress_figure(figure: Any) -> None:
     figure : bokeh.plotting.figure
         The figure, complete with its axes, legend and colour bars.
     """
+    doc = served_document()
+    if doc is not None:
+        _dressed.setdefault(doc, WeakSet()).add(figure)
+    _colour(figure, is_dark=is_dark())
+
+
+def _colour(figure: Any, *, is_dark: bool) -> None:
     from bokeh.models.annotations import ColorBar, Legend
 
-    ink = _INKS[is_dark()]
+    ink = _INKS[is_dark]
+    figure.toolbar.stylesheets = [ALL_TOOLS]
     figure.background_fill_color = figure.border_fill_color = None
     figure.outline_line_color = figure.title.text_color = ink
     figure.outline_line_alpha = 0.3
@@ -175,6 +219,31 @@ def selection_tools() -> list[Any]:
     from bokeh.models import BoxSelectTool, LassoSelectTool, TapTool
 
     return [TapTool(), BoxSelectTool(continuous=False), LassoSelectTool(continuous=False)]
+
+
+def tick_box(label: str, *, value: bool, **options: Any) -> Any:
+    """
+    Make a box to tick whose text can be clicked too and is read out; Panel's Checkbox lacks both.
+
+    Parameters
+    ----------
+    label : str
+        What the box is for.
+    value : bool
+        Whether it is ticked at first.
+    **options
+        Further parameters of the widget.
+
+    Returns
+    -------
+    panel.widgets.CheckBoxGroup
+        Its value is a list, empty where the box is not ticked.
+    """
+    import panel as pn
+
+    return pn.widgets.CheckBoxGroup(
+        options={label: True}, value=[True] if value else [], inline=True, **options
+    )
 
 
 def small_table(table: pd.DataFrame, *, height: int = 240) -> Any:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sigma_scale.clustering.labels import NOISE
+from sigma_scale.gui.dressing import UNSEEN_LABEL, tick_box
 from sigma_scale.plot.palette import phase_colours
 
 if TYPE_CHECKING:
@@ -59,16 +60,20 @@ class EditControls:
         self._picked = pn.pane.HTML(_NOTHING, margin=(6, 8), styles={"font-size": "13px"})
         button = self._button
         self._create = button("Create cluster", session.create, "primary")
-        self._target = pn.widgets.Select(width=150, margin=(4, 4), label="", align="center")
+        self._target = pn.widgets.Select(
+            width=150,
+            margin=(4, 4),
+            label="Cluster to move to",
+            align="center",
+            stylesheets=[UNSEEN_LABEL],
+        )
         self._move = button("Move to", self._move_there)
         self._merge = button("Merge", session.merge)
         self._clear = button("Clear selection", session.clear)
         self._undo = button("Undo", session.undo)
         self._redo = button("Redo", session.redo)
         self._reset = pn.widgets.Button(label="Reset…", margin=(4, 4), height=32)
-        self._noise = pn.widgets.Checkbox(
-            label="Include noise", value=session.include_noise, margin=(10, 8)
-        )
+        self._noise = tick_box("Include noise", value=session.include_noise, margin=(4, 8))
         self._question = pn.Row(visible=False)
         self._answer = pn.pane.HTML("", margin=(10, 8))
         self._ask_before_reset()
@@ -76,10 +81,10 @@ class EditControls:
         self.bar = pn.Column(
             pn.FlexBox(
                 self._create, self._merge, self._move, self._target, self._clear,
-                self._undo, self._redo, self._reset, self._noise, align_items="center",
+                self._undo, self._redo, self._reset, align_items="center",
             ),
             self._question,
-            self._picked,
+            pn.FlexBox(self._noise, self._picked, align_items="center"),
             sizing_mode="stretch_width",
         )  # fmt: skip
         self.colours = self._swatches(n_colours)
@@ -113,7 +118,7 @@ class EditControls:
     def _button(self, label: str, action: Callable[[], Any], kind: str = "default") -> Any:
         import panel as pn
 
-        made = pn.widgets.Button(label=label, button_type=kind, margin=(4, 4), height=32)
+        made = pn.widgets.Button(label=label, color=kind, margin=(4, 4), height=32)
         made.on_click(lambda _event: self._run(action))
         return made
 
@@ -122,7 +127,7 @@ class EditControls:
 
     def _on_noise(self, event: Any) -> None:
         def change() -> None:
-            self._session.include_noise = event.new
+            self._session.include_noise = bool(event.new)
             self._session.clear()
 
         self._run(change)
@@ -151,7 +156,11 @@ class EditControls:
         colours = phase_colours(range(n_colours)).values()
         swatches = pn.GridBox(*map(self._swatch, colours), ncols=_ACROSS)
         self._any_colour = pn.widgets.ColorPicker(
-            value="#0072b2", width=60, margin=(2, 4), label=""
+            value="#0072b2",
+            width=60,
+            margin=(2, 4),
+            label="Any colour",
+            stylesheets=[UNSEEN_LABEL],
         )
         self._recolour = self._button(
             "Use this colour", lambda: self._session.recolour(str(self._any_colour.value))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from sigma_scale.clustering.labels import NOISE
-from sigma_scale.errors import EmptyMapError, ParameterError
+from sigma_scale.errors import ConflictError, EmptyMapError, ParameterError
 from sigma_scale.workflow.segmenter.selection import as_mask, inside_polygon
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class EditSession:
     Picked clusters or pixels of a segmenter, and edits of them.
 
     Either clusters are picked or pixels. Every edit acts on all pixels of the map; where it
-    fails, nothing has changed. An edit ends what was picked, since clusters may have new numbers.
+    fails, nothing has changed. An edit ends what was picked, since clusters may have new numbers;
+    clusters that were picked are followed through edits of others, or let go of.
 
     Parameters
     ----------
@@ -47,8 +48,6 @@ class EditSession:
 
     Attributes
     ----------
-    clusters : tuple of int
-        Clusters that are picked; -1 is noise.
     pixels : array, shape (y * x,), bool, or None
         Pixels that are picked.
     include_noise : bool
@@ -57,7 +56,8 @@ class EditSession:
 
     def __init__(self, ps: PixelSegmenter, edit: Edit | None = None) -> None:
         self.ps = ps
-        self.clusters: tuple[int, ...] = ()
+        # Clusters picked, and the pixels that they had then: their numbers mean nothing else.
+        self._picked: tuple[tuple[int, ...], PixelState] = (), ps.state.pixels
         self.pixels: NDArray[np.bool_] | None = None
         self.include_noise = True
         self._corners: NDArray[np.float64] | None = None
@@ -68,6 +68,11 @@ class EditSession:
     def _edit_here(self, action: Callable[[PixelSegmenter], _Result]) -> _Result:
         with self._lock:
             return action(self.ps)
+
+    @property
+    def clusters(self) -> tuple[int, ...]:
+        """Clusters that are picked; -1 is noise."""
+        return self._picked[0]
 
     @property
     def hidden(self) -> frozenset[int]:
@@ -96,7 +101,7 @@ class EditSession:
         if self.pixels is not None:
             return self.pixels
         # While an edit of someone else is shown, clusters that were picked may be gone.
-        picked = [k for k in self.clusters if k < state.pixels.n_clusters]
+        picked = _found_again(*self._picked, state.pixels)
         if not picked:
             return None
         # Kept for the frames to come, of the map and of the latent space.
@@ -110,12 +115,17 @@ class EditSession:
 
     def clear(self) -> None:
         """Pick nothing."""
-        self.clusters, self.pixels, self._corners = (), None, None
+        self._picked = (), self.ps.state.pixels
+        self.pixels = self._corners = None
 
     def forget_gone(self) -> None:
-        """Let go of picked clusters that are there no more, since someone else edited them."""
-        n_clusters = self.ps.state.pixels.n_clusters
-        self.clusters = tuple(k for k in self.clusters if k < n_clusters)
+        """
+        Let go of picked clusters that someone else has changed, and give the others new numbers.
+
+        A cluster is the same as long as it has the same pixels.
+        """
+        pixels = self.ps.state.pixels
+        self._picked = tuple(_found_again(*self._picked, pixels)), pixels
 
     def pick_clusters(self, clusters: Sequence[int]) -> None:
         """
@@ -132,11 +142,14 @@ class EditSession:
             If there is no such cluster.
         """
         listed = tuple(dict.fromkeys(int(cluster) for cluster in clusters))
-        unknown = [k for k in listed if not NOISE <= k < self.ps.n_components]
+        pixels = self.ps.state.pixels
+        unknown = [k for k in listed if not NOISE <= k < pixels.n_clusters]
         if unknown:
-            raise ParameterError(f"There is no cluster {unknown[0]} any more.")
+            raise ParameterError(
+                f"There is no cluster {unknown[0]} any more. Pick one of those in the table."
+            )
         self.clear()
-        self.clusters = listed
+        self._picked = listed, pixels
 
     def pick_polygon(self, corners: ArrayLike) -> None:
         """
@@ -229,9 +242,9 @@ class EditSession:
         """
         pixels, corners = self._picked_pixels(), self._corners
         if corners is None:
-            made = self._edit(lambda ps: ps.create_cluster(pixels, name=name, colour=colour))
+            made = self._change(lambda ps: ps.create_cluster(pixels, name=name, colour=colour))
         else:
-            made = self._edit(
+            made = self._change(
                 lambda ps: ps.create_cluster_from_polygon(corners, name=name, colour=colour)
             )
         self.pick_clusters([made])
@@ -250,9 +263,9 @@ class EditSession:
         """
         pixels, corners = self._picked_pixels(), self._corners
         if corners is None:
-            self._edit(lambda ps: ps.relabel_pixels(pixels, cluster))
+            self._change(lambda ps: ps.relabel_pixels(pixels, cluster))
         else:
-            self._edit(lambda ps: ps.relabel_polygon(corners, cluster))
+            self._change(lambda ps: ps.relabel_polygon(corners, cluster))
         self.pick_clusters([cluster])
 
     def merge(self, name: str | None = None) -> int:
@@ -268,11 +281,13 @@ class EditSession:
         ------
         ParameterError
             If fewer than two are picked, one of them is noise, or the name is taken.
+        ConflictError
+            If someone else has changed one of them since it was picked.
         """
-        clusters = self.clusters
-        if len(clusters) < 2:  # noqa: PLR2004 - a merger takes two
+        picked = self._picked
+        if len(picked[0]) < 2:  # noqa: PLR2004 - a merger takes two
             raise ParameterError("Pick at least two clusters to merge, in the table or by a tap.")
-        merged = self._edit(lambda ps: ps.merge_clusters(clusters, name=name))
+        merged = self._change(lambda ps: ps.merge_clusters(_still_there(*picked, ps), name=name))
         self.pick_clusters([merged])
         return merged
 
@@ -284,11 +299,13 @@ class EditSession:
         ------
         ParameterError
             If none is picked, or the colour is none.
+        ConflictError
+            If someone else has changed one of them since it was picked.
         """
-        clusters = self.clusters
-        if not clusters:
+        picked = self._picked
+        if not picked[0]:
             raise ParameterError("Pick the clusters to recolour, in the table or by a tap.")
-        self._edit(lambda ps: ps.recolour_clusters(clusters, colour))
+        self._change(lambda ps: ps.recolour_clusters(_still_there(*picked, ps), colour))
 
     def rename(self, cluster: int, name: str) -> None:
         """
@@ -299,7 +316,7 @@ class EditSession:
         ParameterError
             If there is no such cluster, or the name is empty or taken.
         """
-        self._edit(lambda ps: ps.rename_cluster(cluster, name))
+        self._change(lambda ps: ps.rename_cluster(cluster, name))
 
     def undo(self) -> None:
         """Take the last edit back."""
@@ -314,8 +331,21 @@ class EditSession:
         self._step(lambda ps: ps.reset())
 
     def _step(self, action: Callable[[PixelSegmenter], Any]) -> None:
-        self._edit(action)
+        self._change(action)
         self.clear()
+
+    def _change(self, action: Callable[[PixelSegmenter], _Result]) -> _Result:
+        """Edit the clusters that are shown, and no others that have taken their place."""
+
+        def checked(ps: PixelSegmenter) -> _Result:
+            if ps is not self.ps:
+                raise ConflictError(
+                    "The clusters have been made anew meanwhile, and nothing was changed. Look at "
+                    "the new ones, and edit again if it is still needed."
+                )
+            return action(ps)
+
+        return self._edit(checked)
 
     def _picked_pixels(self) -> NDArray[np.bool_]:
         if self.pixels is None:
@@ -332,3 +362,27 @@ class EditSession:
         if not kept.any():
             raise EmptyMapError("There is only noise inside. Include the noise to pick it.")
         return kept
+
+
+def _found_again(clusters: Sequence[int], before: PixelState, now: PixelState) -> list[int]:
+    """Numbers that clusters have now; those that don't have the same pixels are left out."""
+    if before is now:
+        return list(clusters)
+    found = []
+    for cluster in clusters:
+        pixels = before.labels == cluster
+        number = int(now.labels[pixels.argmax()])
+        # One without pixels has nothing to be known by.
+        if pixels.any() and np.array_equal(now.labels == number, pixels):
+            found.append(number)
+    return found
+
+
+def _still_there(clusters: Sequence[int], before: PixelState, ps: PixelSegmenter) -> list[int]:
+    found = _found_again(clusters, before, ps.state.pixels)
+    if len(found) < len(clusters):
+        raise ConflictError(
+            "Someone else has changed clusters that you had picked, and nothing was changed. Look "
+            "at the clusters as they are now, and pick again."
+        )
+    return found

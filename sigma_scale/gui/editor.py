@@ -10,6 +10,7 @@ from sigma_scale.gui.dressing import Remark
 from sigma_scale.gui.edit_controls import EditControls
 from sigma_scale.gui.edit_session import EditSession
 from sigma_scale.gui.latent_figure import LatentFigure
+from sigma_scale.gui.layout import beside
 from sigma_scale.gui.phase_map_figure import PhaseMapFigure
 from sigma_scale.gui.scheduling import Scheduler
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LatentEditor"]
 
-_LATENT, _MAP = (410, 400), (320, 400)
+_LATENT, _MAP = (380, 420), (290, 420)
 """With the table they fit a page 1280 pixels wide, beside a form."""
 
 
@@ -157,7 +158,7 @@ class LatentEditor:
     def _laid_out(self) -> Any:
         import panel as pn
 
-        figures = pn.Row(
+        figures = (
             pn.pane.Bokeh(self.latent.figure, margin=(0, 12, 0, 0)),
             pn.pane.Bokeh(self.map.figure, margin=0),
         )
@@ -165,8 +166,6 @@ class LatentEditor:
         top: Sequence[Any] = [self._remark.pane]
         if self._controls is not None:
             side, top = [*side, self._controls.colours], [self._controls.bar, *top]
-        return pn.Column(
-            *top,
-            pn.Row(figures, pn.Column(*side)),
-            sizing_mode="stretch_width",
-        )
+        if self._scheduler.is_served:
+            side = [pn.Column(*side)]
+        return pn.Column(*top, beside(*figures, *side), sizing_mode="stretch_width")

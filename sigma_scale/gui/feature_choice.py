@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sigma_scale import xray
 from sigma_scale.errors import SigmaScaleError
 from sigma_scale.features.navigation import NAVIGATOR
-from sigma_scale.gui.dressing import Remark
+from sigma_scale.gui.dressing import UNSEEN_LABEL, Remark
 from sigma_scale.gui.periodic_table import PeriodicTable
 from sigma_scale.plot.line_labels import line_name
 
@@ -88,17 +88,18 @@ class FeatureChoice:
         blank = any(" " in name for names in self._usable.values() for name in names)
         self._between = re.compile(r"[\n,;]+" if blank else r"[\s,;]+")
         self.text = pn.widgets.TextAreaInput(
-            name="Features", value=", ".join(dataset.feature_list), rows=2, auto_grow=True,
+            label="Features", value=", ".join(dataset.feature_list), rows=2, auto_grow=True,
             max_rows=4, margin=(0, 8), sizing_mode="stretch_width", resizable=False,
+            stylesheets=[UNSEEN_LABEL],  # a heading above it says the same
         )  # fmt: skip
         self.table = PeriodicTable(self._usable, self._on_element)
         self.shells = pn.widgets.CheckButtonGroup(
-            options={}, button_type="light", button_style="outline", margin=(0, 8), visible=False,
+            options={}, color="light", variant="outline", margin=(0, 8), visible=False,
             stylesheets=[".bk-btn { padding: 1px 10px; font-size: 12px; }"],
         )  # fmt: skip
         self._shells_of = ""
         self.apply = pn.widgets.Button(
-            name="Apply", button_type="primary", margin=(2, 8), width=90, height=30
+            label="Apply", color="primary", margin=(2, 8), width=90, height=30
         )
         self.remark = Remark()
         self.text.param.watch(lambda _event: self._follow_text(), "value")

@@ -8,6 +8,7 @@ from sigma_scale.gui.cluster_table import ClusterTable
 from sigma_scale.gui.dressing import Remark
 from sigma_scale.gui.edit_session import EditSession
 from sigma_scale.gui.latent_figure import LatentFigure, density_figure
+from sigma_scale.gui.layout import beside, room
 from sigma_scale.gui.phase_map_figure import PhaseMapFigure
 from sigma_scale.gui.scheduling import Scheduler
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from sigma_scale.workflow.segmenter import PixelSegmenter
 
 __all__ = ["framed", "latent_page", "phase_map_page"]
+
+_BESIDE_TABLE = 450
+"""Width of a figure that leaves room for the table in a notebook."""
 
 
 def framed(make: Callable[..., Any]) -> Any:
@@ -60,6 +64,7 @@ def latent_page(ps: PixelSegmenter, *, size: tuple[int, int], in_colour: bool) -
 
     remark, scheduler, session = Remark(), Scheduler(), EditSession(ps)
     if in_colour:
+        size = room(size[0], _BESIDE_TABLE), size[1]
         shown = LatentFigure(session, scheduler=scheduler, size=size, failed=remark.fail)
         shown.add_gaussians()
         figure = shown.figure
@@ -69,7 +74,7 @@ def latent_page(ps: PixelSegmenter, *, size: tuple[int, int], in_colour: bool) -
             ps.latent, scheduler=scheduler, size=size, failed=remark.fail
         ).figure
         side = []
-    return pn.Column(remark.pane, pn.Row(pn.pane.Bokeh(figure), *side))
+    return pn.Column(remark.pane, beside(pn.pane.Bokeh(figure), *side))
 
 
 def phase_map_page(ps: PixelSegmenter, *, size: tuple[int, int], opacity: float) -> Any:
@@ -92,6 +97,7 @@ def phase_map_page(ps: PixelSegmenter, *, size: tuple[int, int], opacity: float)
     import panel as pn
 
     remark, scheduler, session = Remark(), Scheduler(), EditSession(ps)
+    size = room(size[0], _BESIDE_TABLE), size[1]
     shown = PhaseMapFigure(
         session, scheduler=scheduler, size=size, failed=remark.fail, opacity=opacity
     )
@@ -109,7 +115,7 @@ def phase_map_page(ps: PixelSegmenter, *, size: tuple[int, int], opacity: float)
         slider.param.watch(change, "value")
         controls = [slider]
     table = _table(session, [shown], scheduler, remark)
-    return pn.Column(remark.pane, *controls, pn.Row(pn.pane.Bokeh(shown.figure), table))
+    return pn.Column(remark.pane, *controls, beside(pn.pane.Bokeh(shown.figure), table))
 
 
 def _table(session: EditSession, shown: Sequence[Any], scheduler: Scheduler, remark: Remark) -> Any:

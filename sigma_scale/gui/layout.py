@@ -4,12 +4,54 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sigma_scale.gui.scheduling import served_document
 from sigma_scale.gui.view import picture
 
 if TYPE_CHECKING:
     from sigma_scale.gui.view import View
 
-__all__ = ["pictures", "with_save_buttons"]
+__all__ = ["NOTEBOOK_WIDTH", "beside", "pictures", "room", "with_save_buttons"]
+
+NOTEBOOK_WIDTH = 820
+"""Pixels that a cell of a notebook has for a view, beside a list of files."""
+
+
+def room(width: int, in_notebook: int = NOTEBOOK_WIDTH) -> int:
+    """
+    Tell how wide something may be.
+
+    Parameters
+    ----------
+    width : int
+        In a page of a server, in pixels.
+    in_notebook : int, default: 820
+        In a notebook, if that is less.
+
+    Returns
+    -------
+    int
+    """
+    return width if served_document() is not None else min(width, in_notebook)
+
+
+def beside(*parts: Any) -> Any:
+    """
+    Lay out parts side by side; what a notebook has no room for comes below.
+
+    Parameters
+    ----------
+    *parts : panel.viewable.Viewable
+        From the left to the right.
+
+    Returns
+    -------
+    panel.viewable.Viewable
+    """
+    import panel as pn
+
+    if served_document() is not None:
+        return pn.Row(*parts, margin=0)
+    return pn.FlexBox(*parts, margin=0, align_items="flex-start")
 
 
 def pictures(view: View) -> Any:
@@ -55,7 +97,7 @@ def with_save_buttons(content: Any, view: View) -> Any:
             callback=make,
             filename=name,
             label=kind,
-            button_type="light",
+            color="light",
             height=28,
             margin=(2, 4),
             description=f"Save as {kind}",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LineSearch"]
 
-_MOST = 9
+_MOST = 6
 _STEP_KEV = 0.01
 
 
@@ -51,10 +51,11 @@ class LineSearch:
 
         self._choose = choose
         self.energy = pn.widgets.FloatInput(
-            name="Energy (keV)", value=energy_kev, start=0, step=_STEP_KEV, width=120, margin=(0, 8)
-        )
+            label="Energy (keV)", value=energy_kev, start=0, step=_STEP_KEV, width=120,
+            margin=(0, 8),
+        )  # fmt: skip
         self.width = pn.widgets.FloatInput(
-            name="Width (keV)", value=width_kev, start=0, step=_STEP_KEV, width=110, margin=(0, 8)
+            label="Width (keV)", value=width_kev, start=0, step=_STEP_KEV, width=110, margin=(0, 8)
         )
         self.remark = Remark()
         self.buttons: list[Any] = []
@@ -97,7 +98,7 @@ class LineSearch:
         cells: list[Any] = []
         for line in found[:_MOST]:
             button = pn.widgets.Button(
-                name=f"+ {line_name(line.name)}", tags=[line.name], width=76, height=22,
+                label=f"+ {line_name(line.name)}", tags=[line.name], width=76, height=22,
                 margin=(0, 8), stylesheets=[_SMALL], description=f"Add {line.name} to the features",
             )  # fmt: skip
             button.on_click(partial(self._on_click, line.name))

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sigma_scale.gui.dressing import Remark
+from sigma_scale.gui.layout import room
 from sigma_scale.gui.map_figure import MapFigure, link_maps, map_grid, value_map
 from sigma_scale.gui.scheduling import Scheduler
 from sigma_scale.plot.line_labels import line_name
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MapPage", "columns_of", "linked_maps", "map_page"]
 
-_WIDTH, _BESIDE = 1200, 76
+_WIDTH, _BESIDE = 1000, 76
+"""What a page 1280 pixels wide has beside a form; what a map needs beside its frame."""
 _FEW = 4
 _HEIGHTS = {1: 480, 2: 300, 3: 240, 4: 190}
 _MOST_SHOWN = 12
@@ -105,14 +107,16 @@ class MapPage:
         import panel as pn
 
         self._scheduler = Scheduler()
+        self._width = room(_WIDTH)
         self._options = options
         self._all: xr.DataArray | None = None
         self.maps: list[MapFigure] = []
         self.remark = Remark()
         self._shown = pn.Column(margin=0)
         self.selector = pn.widgets.MultiChoice(
-            name="Maps", options={line_name(name): name for name in names},
-            value=list(names)[:_MOST_SHOWN], width=_WIDTH - 40, margin=(0, 8),
+            label="Maps", options={line_name(name): name for name in names},
+            value=list(names)[:_MOST_SHOWN], margin=(0, 8),
+            sizing_mode="stretch_width", max_width=self._width - 40,
         )  # fmt: skip
         self.selector.param.watch(lambda _event: self._show(), "value")
         self.remark.say("Making the maps ...")
@@ -139,9 +143,9 @@ class MapPage:
             return
         self.maps = linked_maps(
             self._all.sel(line=chosen), scheduler=self._scheduler, failed=self.remark.fail,
-            **self._options,
+            width=self._width, **self._options,
         )  # fmt: skip
-        self._shown.objects = [map_grid(self.maps, columns_of(len(chosen)))]
+        self._shown.objects = [map_grid(self.maps, columns_of(len(chosen), self._width))]
 
 
 def map_page(maps: Callable[[], xr.DataArray], names: Sequence[str], **options: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sigma_scale.gui.dressing import ALL_TOOLS
 from sigma_scale.gui.scheduling import LatestOnly
 from sigma_scale.plot.viewport import Viewport
 
@@ -92,6 +93,7 @@ class PictureFigure:
             output_backend="canvas",
         )
         self.figure.toolbar.logo = None
+        self.figure.toolbar.stylesheets = [ALL_TOOLS]
         self.figure.grid.visible = False
         if axis_labels is None:
             self.figure.axis.visible = False

@@ -72,7 +72,7 @@ class RgbPage:
         options = {_NONE: _NONE, **{line_name(name): name for name in names}}
         self.selectors = [
             pn.widgets.Select(
-                name=channel, options=options, value=[*chosen, *[_NONE] * 3][k], width=150,
+                label=channel, options=options, value=[*chosen, *[_NONE] * 3][k], width=150,
                 margin=(2, 8), styles={"border-left": f"5px solid {colour}", "padding-left": "6px"},
             )
             for k, (channel, colour) in enumerate(

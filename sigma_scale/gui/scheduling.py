@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from bokeh.document import Document
+    from tornado.ioloop import IOLoop
 
-__all__ = ["LatestOnly", "Scheduler"]
+__all__ = ["LatestOnly", "Scheduler", "served_document"]
 
 _Result = TypeVar("_Result")
 _THREADS = 4
@@ -38,11 +39,8 @@ class Scheduler:
     """
 
     def __init__(self) -> None:
-        import panel as pn
-
-        doc = pn.state.curdoc
-        served = doc is not None and doc.session_context is not None
-        self._doc: Document | None = doc if served else None
+        self._doc = served_document()
+        self._loop = None if self._doc is None else _running_loop()
         # Notebooks call handlers from several threads.
         self._lock = threading.RLock()
 
@@ -68,7 +66,16 @@ class Scheduler:
         if self._doc is None:
             with self._lock:
                 change()
-        elif not self.is_over:
+                _send_to_notebooks()
+        elif self._loop is None:
+            self._add_tick(change)
+        else:
+            # Documents aren't made for other threads: a tick that is added while the page's own
+            # changes are let go could get lost.
+            self._loop.add_callback(self._add_tick, change)
+
+    def _add_tick(self, change: Callable[[], None]) -> None:
+        if self._doc is not None and not self.is_over:
             self._doc.add_next_tick_callback(partial(self._on_tick, change))
 
     def _on_tick(self, change: Callable[[], None]) -> None:
@@ -97,6 +104,7 @@ class Scheduler:
         if self._doc is None:
             with self._lock:
                 self._finish(future, done, failed)
+                _send_to_notebooks()
         else:
             future.add_done_callback(
                 lambda ended: self.apply(lambda: self._finish(ended, done, failed))
@@ -169,6 +177,42 @@ class LatestOnly:
             waiting, self._waiting = self._waiting, None
         if waiting is not None:
             self.work(*waiting, failed)
+
+
+def served_document() -> Document | None:
+    """
+    Find the page of a server that is being built.
+
+    Returns
+    -------
+    bokeh.document.Document or None
+        None in a notebook.
+    """
+    import panel as pn
+
+    doc: Document | None = pn.state.curdoc
+    return doc if doc is not None and doc.session_context is not None else None
+
+
+def _send_to_notebooks() -> None:
+    """
+    Send changes of Bokeh's models to the notebooks that show them.
+
+    Panel sends those of its own widgets, and others only where an event of Bokeh caused them: a
+    picture would stay as it was when a button is pressed.
+    """
+    import panel as pn
+    from panel.io.notebook import push
+
+    for _view, _root, doc, comm in list(pn.state._views.values()):  # noqa: SLF001 - as Panel does
+        if comm is not None and doc.callbacks._held_events:  # noqa: SLF001
+            push(doc, comm)
+
+
+def _running_loop() -> IOLoop | None:
+    from tornado.ioloop import IOLoop
+
+    return IOLoop.current(instance=False)
 
 
 @cache

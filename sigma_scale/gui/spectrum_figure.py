@@ -26,6 +26,8 @@ _KNEE_PX = 10
 _LABEL_PX = 14
 _LOG_DECADES = 6
 _AREA_ALPHA = 0.18
+_THOUSANDS = 1000
+"""From such a value on, the axis has whole numbers with commas and no powers of ten."""
 _MANY = 4
 """From so many spectra on they have a legend beside the figure."""
 
@@ -104,7 +106,7 @@ class SpectrumFigure:
         self.figure: Any = None
         self._pane = figure_pane(None, margin=0)
         self._switch = pn.widgets.RadioButtonGroup(
-            options={"Linear": False, "Log": True}, value=log, button_type="default",
+            options={"Linear": False, "Log": True}, value=log, color="default",
             margin=(2, 8), align="end", stylesheets=[_SMALL],
         )  # fmt: skip
         self._switch.param.watch(lambda event: self.set_log(event.new), "value")
@@ -187,7 +189,7 @@ class SpectrumFigure:
 
     def _empty_figure(self, seen: tuple[float, float]) -> Any:
         from bokeh.events import RangesUpdate, Reset
-        from bokeh.models import BoxZoomTool, Range1d, WheelZoomTool
+        from bokeh.models import BoxZoomTool, NumeralTickFormatter, Range1d, WheelZoomTool
         from bokeh.plotting import figure
 
         top = max([full_scale(self._energy, v, seen) for v in self._spectra.values()], default=0)
@@ -209,6 +211,8 @@ class SpectrumFigure:
         made.toolbar.logo = None
         made.grid.grid_line_alpha = 0.25
         made.yaxis.ticker.desired_num_ticks = 5
+        if not self._log and top >= _THOUSANDS:
+            made.yaxis.formatter = NumeralTickFormatter(format="0,0")
         made.axis.axis_label_text_font_style = "normal"
         first = _View(seen, (low, high))
         made.on_event(RangesUpdate, lambda e: self._place(_View((e.x0, e.x1), (e.y0, e.y1))))

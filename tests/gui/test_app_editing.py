@@ -1,10 +1,10 @@
 """Editing clusters in a real browser: drawn with the mouse, kept in the store, seen by others."""
 
 import shutil
-import time
 
 import numpy as np
 import pytest
+from editor_page import button, draw_lasso, on_screen, open_editor, wait_until
 from matplotlib.path import Path as Polygon
 from numpy.testing import assert_array_equal
 
@@ -28,49 +28,6 @@ def page(browser_page, project):
     open_editor(browser_page, project)
     yield browser_page
     assert broken == []
-
-
-def open_editor(page, project):
-    page.goto(project.address)
-    page.locator(".app-main .bk-tab").get_by_text("Clusters", exact=True).click()
-    page.get_by_role("button", name="Create cluster").wait_for()
-    frame(page)
-
-
-def button(page, name):
-    return page.get_by_role("button", name=name, exact=True)
-
-
-def frame(page):
-    """Left, top, width and height of the latent space's frame on the screen."""
-    canvas = page.locator(".bk-Canvas:visible").first
-    canvas.wait_for()
-    box = canvas.bounding_box()
-    # The frame is what is left of the canvas beside borders of five pixels, below the toolbar.
-    return box["x"] + 5, box["y"] + box["height"] - 5 - 400, 410, 400
-
-
-def on_screen(page, project, points):
-    """Where points of the latent space are on the screen."""
-    from sigma_scale.plot.point_picture import PointPicture
-
-    seen = PointPicture(project.segmenter.latent)
-    left, top, width, height = frame(page)
-    x, y = np.asarray(points, float).T
-    across = (x - seen.x_range[0]) / (seen.x_range[1] - seen.x_range[0])
-    up = (y - seen.y_range[0]) / (seen.y_range[1] - seen.y_range[0])
-    return np.column_stack([left + across * width, top + (1 - up) * height])
-
-
-def draw_lasso(page, corners):
-    """Draw around something with the mouse."""
-    page.locator('[title="Lasso Select"]:visible').first.click()
-    page.mouse.move(*corners[0])
-    page.mouse.down()
-    for corner in corners[1:]:
-        page.mouse.move(*corner, steps=4)
-    page.mouse.up()
-    page.get_by_text("pixels are picked").wait_for()
 
 
 def around_cluster(project, cluster):
@@ -157,6 +114,39 @@ def test_edits_wait_in_memory_while_the_store_is_away(page, project):
     assert Project.open(project.path).segmenter.n_components == 3
 
 
+def test_the_editor_can_be_read_and_its_noise_left_out_after_a_switch_of_the_theme(page, project):
+    page.locator("#theme-toggle").click()
+    for part in (".tabulator-col-title", ".tabulator-row .tabulator-cell"):
+        letters, ground = page.locator(f"{part}:visible").last.evaluate(
+            """found => {
+              const letters = getComputedStyle(found).color
+              let ground
+              do { ground = getComputedStyle(found).backgroundColor; found = found.parentElement }
+              while (ground === "rgba(0, 0, 0, 0)")
+              return [letters, ground]
+            }"""
+        )
+        assert brightness(letters) - brightness(ground) > 100, part
+    project.edit(lambda ps: ps.relabel_pixels(np.flatnonzero(ps.labels == 3), -1))
+    page.locator(".tabulator-row").get_by_text("noise").wait_for()
+    page.get_by_text("Include noise").click()
+    assert not page.get_by_label("Include noise").is_checked()
+    noise = project.segmenter.labels == -1
+    (low_x, low_y), (high_x, high_y) = (getattr(project.segmenter.latent, f)(axis=0)
+                                        for f in ("min", "max"))  # fmt: skip
+    corners = [(low_x, low_y), (high_x, low_y), (high_x, high_y), (low_x, high_y)]
+    draw_lasso(page, on_screen(page, project, corners))
+    button(page, "Create cluster").click()
+    wait_until(lambda: project.segmenter.edit_log[-1]["edit"] != "relabel")
+    assert noise.any()
+    assert_array_equal(project.segmenter.labels == -1, noise)
+
+
+def brightness(colour):
+    """Mean of red, green and blue, 0 to 255."""
+    return sum(map(int, colour.partition("(")[2].rstrip(")").split(",")[:3])) / 3
+
+
 def pick(page, *clusters):
     """Tick clusters in the table."""
     rows = page.locator(".tabulator-row input[type=checkbox]")
@@ -169,10 +159,3 @@ def pick(page, *clusters):
 def wait_until_enabled(found):
     wait_until(found.is_enabled)
     return found
-
-
-def wait_until(is_so, seconds=20):
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.05)

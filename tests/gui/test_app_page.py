@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 import threading
+import zipfile
 
 import pytest
+from bokeh.plotting import figure
 
 from sigma_scale import gui
 from sigma_scale.progress import progress_bar
@@ -203,6 +205,22 @@ def test_a_store_that_is_away_is_said_and_comes_back(page, served):
     button(page, "Measure features").wait_for()
 
 
+def test_a_lost_connection_is_said_and_a_reload_mends_it(page, served):
+    lost = page.locator("#lost")
+    assert not lost.is_visible()
+
+    def hang_up():
+        for session in served.server.get_sessions():
+            for connection in list(session._subscribed_connections):
+                connection._socket.close()
+
+    served.server.io_loop.add_callback(hang_up)
+    page.get_by_text("The connection to the server is lost").wait_for()
+    page.reload()
+    button(page, "Apply").wait_for()
+    assert not lost.is_visible()
+
+
 def test_maps_are_chosen_and_shown_side_by_side(page, served):
     names = [opened.project.name for opened in served.workspace.maps]
     page.locator(".app-choice select").select_option(index=1)
@@ -214,6 +232,46 @@ def test_maps_are_chosen_and_shown_side_by_side(page, served):
     left, right = (cards.nth(n).bounding_box() for n in range(2))
     assert left["y"] == pytest.approx(right["y"], abs=2)
     assert right["x"] > left["x"] + 400
+
+
+def test_an_energy_is_looked_up_and_its_line_is_added(page, served):
+    page.get_by_label("Energy (keV)").fill("7.478")
+    page.get_by_label("Energy (keV)").press("Enter")
+    added = page.get_by_role("button", name="+ Ni Kα", exact=True)
+    added.click()
+    features = page.get_by_label("Features", exact=True)
+    page.wait_for_function("text => text.value.includes('Ni_Ka')", arg=features.element_handle())
+    dataset = served.workspace.maps[0].project.dataset
+    before = list(dataset.feature_list)
+    button(page, "Apply").click()
+    try:
+        wait_until(page, lambda: list(dataset.feature_list) == [*before, "Ni_Ka"])
+    finally:
+        dataset.set_feature_list(before)
+
+
+def test_figures_follow_the_theme(page, served):
+    page.get_by_text("Sum spectrum").click()
+    page.locator(".bk-Canvas:visible").first.wait_for()
+    (document,) = {session.document for session in served.server.get_sessions()
+                   if session.connection_count}  # fmt: skip
+
+    def inks():
+        return {one.axis[0].major_label_text_color for one in document.select({"type": figure})}
+
+    dark, light = "#ccd3da", "#3b4652"
+    page.locator("#theme-toggle").click()
+    wait_until(page, lambda: dark in inks() and light not in inks())
+    page.locator("#theme-toggle").click()
+    wait_until(page, lambda: light in inks() and dark not in inks())
+
+
+def wait_until(page, is_so):
+    for _ in range(400):
+        if is_so():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it never came true")
 
 
 @pytest.fixture(scope="module")
@@ -254,3 +312,33 @@ def test_others_edits_are_shown_at_once(browser, clustered, counted):
         page.get_by_text("there are 4 clusters").wait_for()
     for context in contexts:
         context.close()
+
+
+def test_twelve_maps_fit_beside_the_form(browser_page, clustered, monkeypatch):
+    project = clustered.workspace.maps[0].project
+    elements = ("C", "N", "O", "F", "Na", "Mg", "Al", "Si", "P", "S", "Cl", "K")
+    lines = [f"{element}_Ka" for element in elements]
+    maps = project.maps.isel(line=[0] * len(lines)).assign_coords(line=lines)
+    monkeypatch.setattr(type(project), "maps", maps)
+    browser_page.goto(clustered.address)
+    tab(browser_page, "Features").click()
+    canvases = browser_page.locator(".bk-Canvas:visible")
+    canvases.nth(len(lines) - 1).wait_for()
+    ends = [box["x"] + box["width"] for box in (one.bounding_box() for one in canvases.all())]
+    assert 1280 - 240 < max(ends) < 1280 - 12
+
+
+def test_spectra_are_unmixed_and_the_end_members_saved(browser_page, clustered):
+    browser_page.goto(clustered.address)
+    tab(browser_page, "Unmixing").click()
+    browser_page.get_by_label("End-members").fill("2")
+    button(browser_page, "Unmix").click()
+    message(browser_page).get_by_text("Unmixing is done.").wait_for()
+    weights, components = clustered.workspace.maps[0].project.unmixing
+    assert weights.shape[1] == components.shape[1] == 2
+    saving = browser_page.get_by_text("CSV", exact=True).and_(browser_page.locator(":visible"))
+    with browser_page.expect_download() as saved:
+        saving.last.click()
+    with zipfile.ZipFile(saved.value.path()) as archive:
+        tables = {name: archive.read(name).decode().splitlines() for name in archive.namelist()}
+    assert len(weights) + 1 in {len(lines) for lines in tables.values()}

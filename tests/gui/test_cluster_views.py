@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 import numpy as np
 import pandas as pd
+import panel as pn
 import param
 import pytest
 
@@ -154,6 +158,24 @@ def test_compositions_in_a_triangle(ps):
         gui.plot_ternary_composition(own, ["Al", "Si", "Mg"])
     with pytest.raises(EmptyMapError, match="no point"):
         gui.plot_ternary_composition(0 * own, ["Al", "Si", "Fe"])
+
+
+def test_the_table_of_shares_is_in_words(ps):
+    ps.rename_cluster(1, "quartz")
+    html = next(
+        pane.object
+        for pane in pn.panel(gui.show_cluster_proportions(ps)).select(pn.pane.HTML)
+        if "<table" in str(pane.object)
+    )
+    _, *heads = re.findall(r"<th>(.*?)</th>", html.partition("<tbody>")[0])
+    body = unescape(html).replace("\N{NO-BREAK SPACE}", " ").split("<tr>")[1:]
+    rows = [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in body]
+    counts = np.bincount(ps.labels)
+    order = np.argsort(-counts, kind="stable")
+    assert [row[0] for row in rows] == [("Cluster 0", "1  quartz")[k] for k in order]
+    shares = [float(row[1 + heads.index("Share (%)")]) for row in rows]
+    np.testing.assert_allclose(shares, 100 * counts[order] / counts.sum(), rtol=1e-3)
+    assert not any("_" in head for head in heads)
 
 
 def test_numbers_of_clusters(ps):

@@ -234,6 +234,15 @@ def test_a_spectrum_is_shown_on_both_scales():
     assert shown.labels.data["text"] == [" O Kα"]
 
 
+@pytest.mark.parametrize(("top", "kind"), [(2.5, "Basic"), (2e5, "Numeral")])
+def test_large_counts_are_written_in_full(top, kind):
+    energy = np.arange(200) * 0.02
+    shown = SpectrumFigure(energy, {"a": np.where(energy < 2, top, 0.0)})
+    assert type(shown.figure.yaxis[0].formatter).__name__ == f"{kind}TickFormatter"
+    shown.set_log(True)
+    assert type(shown.figure.yaxis[0].formatter).__name__ == "LogTickFormatter"
+
+
 def test_names_of_lines_stay_apart_and_follow_the_zoom():
     energy = np.arange(1000) * 0.01
     lines = [line.name for line in xray.lines_near(1.5, tolerance_kev=0.4)][:40]

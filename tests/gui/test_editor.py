@@ -150,10 +150,18 @@ def test_a_reset_asks_first(editor, ps):
 
 
 def test_noise_is_shown_and_picked_only_if_it_is_included(editor, ps):
-    editor._controls._noise.value = False
+    editor._controls._noise.value = []
     assert editor.session.hidden == {-1}
     lasso(editor)
     assert not editor.session.pixels[3]
+
+
+def test_the_noise_cannot_be_named(editor, ps):
+    table(editor).value.loc[3, "name"] = "dust"  # as a browser changes it
+    editor._table._on_edit(SimpleNamespace(column="name", row=3, old="noise", value="dust"))
+    assert said(editor) != []
+    assert table(editor).value["name"].tolist()[3] == "noise"
+    assert ps.edit_log == []
 
 
 def test_buttons_can_be_pressed_only_where_they_do_something(editor):
@@ -196,7 +204,8 @@ def test_edits_of_another_page_are_taken_over(editor, ps):
     table(editor).selection = [2]
     ps.merge_clusters([0, 1])
     editor.refresh()
-    assert editor.session.clusters == ()
+    assert editor.session.clusters == (1,)  # the same pixels under another number
+    assert table(editor).selection == [1]
     assert table(editor).value["no."].tolist() == [0, 1, -1]
     assert editor.map.picture.n_frames > frames
 

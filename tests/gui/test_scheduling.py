@@ -114,3 +114,16 @@ def test_requests_go_on_after_one_that_failed(page):
     page.tick()
     assert len(errors) == 1
     assert done == [5]
+
+
+def test_a_notebook_hears_of_changes_that_no_event_of_bokeh_caused(monkeypatch):
+    sent, comm = [], object()
+    changed = SimpleNamespace(callbacks=SimpleNamespace(_held_events=["a new frame"]))
+    unchanged = SimpleNamespace(callbacks=SimpleNamespace(_held_events=[]))
+    views = {"a": (None, None, changed, comm), "b": (None, None, unchanged, comm)}
+    monkeypatch.setattr(pn.state, "_views", {**views, "served": (None, None, changed, None)})
+    monkeypatch.setattr("panel.io.notebook.push", lambda *page: sent.append(page))
+    Scheduler().work(lambda: 7, lambda _result: None, unexpected)
+    assert sent == [(changed, comm)]
+    Scheduler().apply(lambda: None)
+    assert sent == [(changed, comm)] * 2

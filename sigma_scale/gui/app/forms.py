@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 
 from sigma_scale.errors import ParameterError
+from sigma_scale.gui.dressing import tick_box
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,17 +74,14 @@ class FeaturesForm(_Form):
             rows=4,
             width=_WIDTH,
         )
-        self._auto = pn.widgets.Checkbox(
-            label="Choose bins by counts", value=settings.bin == "auto"
-        )
+        self._auto = tick_box("Choose bins by counts", value=settings.bin == "auto")
         half = (_WIDTH - 20) // 2
         self._x = pn.widgets.IntInput(label="Bin x", value=bins[0], start=1, width=half)
         self._y = pn.widgets.IntInput(label="Bin y", value=bins[1], start=1, width=half)
-        self._normalise = pn.widgets.Checkbox(
-            label="Divide spectra by their sums", value=settings.normalise
-        )
+        self._normalise = tick_box("Divide spectra by their sums", value=settings.normalise)
         self._cut = pn.widgets.FloatInput(
-            label="Remove below (keV); empty: keep",
+            label="Remove below (keV)",
+            placeholder="Nothing is removed",
             value=settings.remove_below_kev,
             start=0.0,
             step=0.05,

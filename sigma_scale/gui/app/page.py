@@ -11,10 +11,12 @@ import panel as pn
 from sigma_scale import gui
 from sigma_scale.errors import SigmaScaleError
 from sigma_scale.gui.app.choices import ViewChoice, hint
+from sigma_scale.gui.app.message_order import keep_message_order
 from sigma_scale.gui.app.status import StatusBar
 from sigma_scale.gui.app.tabs import TABS
 from sigma_scale.gui.app.theme import AppDesign, apply_theme
 from sigma_scale.gui.app.workspace import error_text, log_unexpected
+from sigma_scale.gui.dressing import UNSEEN_LABEL
 from sigma_scale.gui.scheduling import Scheduler
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class Page:
         self._workspace = workspace
         self.scheduler = Scheduler()
         self._doc = pn.state.curdoc
+        if self._doc is not None and self._doc.session_context is not None:
+            keep_message_order(self._doc)
         self._opened = workspace.maps[0]
         self._end_subscriptions: list[Callable[[], None]] = []
         self._poll: Any = None
@@ -63,7 +67,13 @@ class Page:
             for number, opened in enumerate(workspace.maps, 1)
         }
         self._map = pn.widgets.Select(
-            options=names, value=0, width=260, margin=(4, 8), visible=len(names) > 1
+            label="Map",
+            options=names,
+            value=0,
+            width=260,
+            margin=(4, 8),
+            visible=len(names) > 1,
+            stylesheets=[UNSEEN_LABEL],
         )
         self._map.param.watch(lambda event: self._choose(event.new), "value")
         self._theme = pn.widgets.TextInput(value="", visible=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from sigma_scale.errors import StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -40,10 +42,16 @@ class SavedEdits:
         Raises
         ------
         ConflictError
-            If someone else edited what the page showed. The page has their edits then.
+            If someone else edited what the page showed. The page is told of their edits; until it
+            shows them, further edits are refused as well, such as that of a double click.
         """
         try:
-            return self._project.edit(action, seen=self.seen)
-        finally:
+            result = self._project.edit(action, seen=self.seen)
+        except StoreError:
+            self.seen = self._project.revision  # It is in effect, only not saved.
+            raise
+        else:
             self.seen = self._project.revision
+            return result
+        finally:
             self._tell_unsaved()

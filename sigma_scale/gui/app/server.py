@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sigma_scale.errors import ParameterError
 from sigma_scale.gui.app.access import Access, PageAuth, gate, is_loopback
 from sigma_scale.gui.app.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from bokeh.resources import Resources
     from panel.io.server import Server
 
 __all__ = ["MapServer", "make_server"]
 
 _FOLLOW_MS = 2000
+_LATER_S = 4.0
 _LARGEST_PORT = 65535
+# The page draws without WebGL, and its texts are no formulas: two million bytes less to read.
+_UNUSED_SCRIPTS = ("bokeh-gl", "bokeh-mathjax")
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
 
@@ -52,10 +56,14 @@ class MapServer:
         """Answer until :meth:`stop` is called or the process is interrupted."""
         from tornado.ioloop import PeriodicCallback
 
+        from sigma_scale.gui.app.warm_up import in_background, warm_up_clusters
+
         following = PeriodicCallback(self.workspace.follow, _FOLLOW_MS)
         try:
             self.server.start()
             following.start()
+            # Not before the first page, which needs the processor for itself.
+            self.server.io_loop.call_later(_LATER_S, in_background, warm_up_clusters)
             self.server.io_loop.start()
         finally:
             following.stop()
@@ -99,13 +107,17 @@ def make_server(
     SigmaScaleError
         If a map can't be opened.
     """
-    from sigma_scale.workflow.project import Project
+    from sigma_scale.gui.app.warm_up import in_background, warm_up_first_view
 
     if not paths:
         raise ParameterError("There is no map to show. Name a store or a folder of results.")
     if not 0 <= port <= _LARGEST_PORT:
         raise ParameterError(f"A port is a number from 0 to {_LARGEST_PORT}, not {port}.")
+    warming = in_background(warm_up_first_view)
+    from sigma_scale.workflow.project import Project
+
     workspace = Workspace([Project.open(path) for path in paths])
+    warming.join()  # Its imports would hold up the first page all the same.
     return _listen(workspace, address, port, secrets.token_urlsafe(24) if token == "" else token)
 
 
@@ -135,7 +147,20 @@ def _listen(workspace: Workspace, address: str, port: int, token: str | None) ->
     )
     # Bokeh offers no place of its own for a rule that comes before its routes.
     server._tornado.default_router.rules.insert(0, gate(access))  # noqa: SLF001
+    _drop_scripts(server._tornado)  # noqa: SLF001
     return MapServer(server, workspace, access)
+
+
+def _drop_scripts(application: Any) -> None:
+    """Leave out scripts that the page has no use for, which Panel sends with any HTML pane."""
+    every: Callable[..., Resources] = application.resources
+
+    def resources(*arguments: Any, **options: Any) -> Resources:
+        found = every(*arguments, **options)
+        kept = [name for name in found.components if name not in _UNUSED_SCRIPTS]
+        return found.clone(components=kept)
+
+    application.resources = resources
 
 
 def _free_port(address: str, port: int) -> int:

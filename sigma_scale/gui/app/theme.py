@@ -6,9 +6,11 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bokeh.themes import Theme
-from panel.theme.base import DarkTheme, Inherit
+from panel.theme.base import Inherit
 from panel.theme.native import Native
 from panel.viewable import Viewable
+
+from sigma_scale.gui.dressing import set_theme
 
 if TYPE_CHECKING:
     from bokeh.document import Document
@@ -26,7 +28,31 @@ class AppDesign(Native):
     }
 
 
-_DARK, _LIGHT = DarkTheme().bokeh_theme, Theme(json={})
+_INK, _LINE = "#ccd3da", "#8592a0"
+# Colours alone: figures have the same size in both themes.
+_DARK = Theme(
+    json={
+        "attrs": {
+            "Plot": {
+                "background_fill_color": "#2b3035",
+                "border_fill_color": "#212529",
+                "outline_line_color": _LINE,
+            },
+            "Grid": {"grid_line_color": _LINE, "grid_line_alpha": 0.2},
+            "Axis": {
+                "major_tick_line_color": _INK,
+                "minor_tick_line_color": _LINE,
+                "axis_line_color": _INK,
+                "major_label_text_color": _INK,
+                "axis_label_text_color": _INK,
+            },
+            "Legend": {"label_text_color": _INK, "background_fill_alpha": 0.0},
+            "BaseColorBar": {"major_label_text_color": _INK, "background_fill_alpha": 0.0},
+            "Title": {"text_color": _INK},
+        }
+    }
+)
+_LIGHT = Theme(json={})
 
 
 def apply_theme(doc: Document | None, name: str) -> None:
@@ -42,3 +68,4 @@ def apply_theme(doc: Document | None, name: str) -> None:
     """
     if doc is not None:
         doc.theme = _DARK if name == "dark" else _LIGHT
+        set_theme(doc, "dark" if name == "dark" else "light")
