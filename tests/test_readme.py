@@ -49,6 +49,8 @@ def write_hspy(path: Path, side: int) -> None:
 
 
 @pytest.mark.slow
+# The map is small, so that some clusters have hardly any counts; users are told the same.
+@pytest.mark.filterwarnings("ignore:The weights of the fit")
 def test_python_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_hspy(tmp_path / "my_map.hspy", side=96)
