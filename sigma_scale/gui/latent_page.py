@@ -77,7 +77,9 @@ def latent_page(ps: PixelSegmenter, *, size: tuple[int, int], in_colour: bool) -
     return pn.Column(remark.pane, beside(pn.pane.Bokeh(figure), *side))
 
 
-def phase_map_page(ps: PixelSegmenter, *, size: tuple[int, int], opacity: float) -> Any:
+def phase_map_page(
+    ps: PixelSegmenter, *, size: tuple[int, int], opacity: float, stacked: bool = False
+) -> Any:
     """
     Lay out the map of the phases, with a slider for their opacity over the navigation image.
 
@@ -89,6 +91,8 @@ def phase_map_page(ps: PixelSegmenter, *, size: tuple[int, int], opacity: float)
         Box in screen pixels that the map has to fit into.
     opacity : float
         Opacity of the phases at first, 0 to 1.
+    stacked : bool, default: False
+        Put the table below the map, not beside it.
 
     Returns
     -------
@@ -97,7 +101,8 @@ def phase_map_page(ps: PixelSegmenter, *, size: tuple[int, int], opacity: float)
     import panel as pn
 
     remark, scheduler, session = Remark(), Scheduler(), EditSession(ps)
-    size = room(size[0], _BESIDE_TABLE), size[1]
+    width = room(size[0]) if stacked else room(size[0], _BESIDE_TABLE)
+    size = width, size[1]
     shown = PhaseMapFigure(
         session, scheduler=scheduler, size=size, failed=remark.fail, opacity=opacity
     )
@@ -115,7 +120,9 @@ def phase_map_page(ps: PixelSegmenter, *, size: tuple[int, int], opacity: float)
         slider.param.watch(change, "value")
         controls = [slider]
     table = _table(session, [shown], scheduler, remark)
-    return pn.Column(remark.pane, *controls, beside(pn.pane.Bokeh(shown.figure), table))
+    figure = pn.pane.Bokeh(shown.figure)
+    parts = (figure, table) if stacked else (beside(figure, table),)
+    return pn.Column(remark.pane, *controls, *parts)
 
 
 def _table(session: EditSession, shown: Sequence[Any], scheduler: Scheduler, remark: Remark) -> Any:

@@ -14,6 +14,7 @@ from sigma_scale import gui
 from sigma_scale.errors import ConflictError, ParameterError
 from sigma_scale.gui.cluster_table import cluster_frame
 from sigma_scale.gui.editor import LatentEditor
+from sigma_scale.gui.latent_page import phase_map_page
 
 CORNERS = np.array([(-3.0, -3.0), (3.0, -3.0), (0.2, 3.0)])
 
@@ -251,3 +252,12 @@ def test_data_are_saved_as_csv_only(ps, tmp_path):
     with pytest.raises(ParameterError, match="csv"):
         gui.view_phase_map(ps).save_data(tmp_path / "view.txt")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stacked_map_keeps_its_proportions_above_its_table(ps):
+    page = phase_map_page(ps, size=(400, 150), opacity=1.0, stacked=True)
+    shown = [part for part in page if isinstance(part, pn.pane.Bokeh | pn.widgets.Tabulator)]
+    assert [type(part) for part in shown] == [pn.pane.Bokeh, pn.widgets.Tabulator]
+    figure = shown[0].object
+    assert (figure.frame_width, figure.frame_height) == (200, 150)
+    assert ROWS / COLUMNS == 150 / 200

@@ -17,18 +17,23 @@ from sigma_scale.gui.app.tabs import TABS
 from sigma_scale.gui.app.theme import AppDesign, apply_theme
 from sigma_scale.gui.app.workspace import error_text, log_unexpected
 from sigma_scale.gui.dressing import UNSEEN_LABEL
+from sigma_scale.gui.latent_page import phase_map_page
 from sigma_scale.gui.scheduling import Scheduler
+from sigma_scale.gui.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sigma_scale.gui.app.workspace import OpenMap, Workspace
+    from sigma_scale.workflow.segmenter import PixelSegmenter
 
 __all__ = ["Page"]
 
 _SIDE_BY_SIDE = "Side by side"
 _POLL_MS = 300
-_CARD_HEIGHT = 640
+_CARD_HEIGHT = 820
+_CARD_MAP = (560, 330)
+"""Box in screen pixels that the map of a card fits into, above the table of its clusters."""
 
 
 class Page:
@@ -188,7 +193,7 @@ class Page:
             if segmenter is None:
                 content: Any = hint("No phases yet. Choose the map and make clusters.")
             else:
-                views = {"Phase map": partial(gui.view_phase_map, segmenter)}
+                views = {"Phase map": partial(_small_map, segmenter)}
                 content = ViewChoice(views, self.scheduler, self.show_error).layout
             cards.append(
                 pn.Column(
@@ -278,6 +283,15 @@ class Page:
     def _leave(self) -> None:
         for end in self._end_subscriptions:
             end()
+
+
+def _small_map(segmenter: PixelSegmenter) -> View:
+    """Show a phase map in half the width of a page."""
+    pictures = gui.view_phase_map(segmenter).makers
+    return View(
+        pictures,
+        live=lambda: phase_map_page(segmenter, size=_CARD_MAP, opacity=1.0, stacked=True),
+    )
 
 
 def _title(opened: OpenMap) -> str:
