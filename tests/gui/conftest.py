@@ -19,6 +19,7 @@ from sigma_scale.synthetic import synthetic_map
 sys.path.insert(0, str(Path(__file__).parent))
 
 TOKEN = "a-token-of-the-tests"  # noqa: S105
+PATIENCE = 60  # seconds: machines that run several tests at once are slow
 
 
 @pytest.fixture(scope="session")
@@ -40,13 +41,25 @@ def browser():
 
 
 @pytest.fixture
-def browser_page(browser):
-    """An empty page of 1280 x 800 pixels, with its own cookies."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light")
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    yield page
-    context.close()
+def new_page(browser):
+    """A function that opens an empty page of 1280 x 800 pixels, with its own cookies."""
+    contexts = []
+
+    def start(**options):
+        context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
+        context.set_default_timeout(1000 * PATIENCE)
+        contexts.append(context)
+        return context.new_page()
+
+    yield start
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def browser_page(new_page):
+    """An empty page, for a browser that prefers light colours."""
+    return new_page(color_scheme="light")
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +115,7 @@ def serve():
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        server = ready.get(timeout=60)
+        server = ready.get(timeout=PATIENCE)
         if isinstance(server, BaseException):
             raise server
         running.append((server, thread))
@@ -111,7 +124,7 @@ def serve():
     yield start
     for server, thread in running:
         server.stop()
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 @pytest.fixture(scope="session")

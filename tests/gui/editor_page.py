@@ -50,7 +50,7 @@ def draw_lasso(page, corners):
     page.get_by_text("pixels are picked").wait_for()
 
 
-def wait_until(is_so, seconds=20):
+def wait_until(is_so, seconds=60):
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, "it never came true"

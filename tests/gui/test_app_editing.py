@@ -75,9 +75,8 @@ def test_clusters_are_merged_recoloured_undone_and_redone(page, project):
     assert_array_equal(Project.open(project.path).segmenter.labels, merged)
 
 
-def test_a_second_browser_sees_the_firsts_edits(page, project, browser):
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    other = context.new_page()
+def test_a_second_browser_sees_the_firsts_edits(page, project, new_page):
+    other = new_page()
     open_editor(other, project)
     pick(page, 1, 3)
     button(page, "Merge").click()
@@ -87,7 +86,6 @@ def test_a_second_browser_sees_the_firsts_edits(page, project, browser):
     Project.open(project.path).edit(lambda ps: ps.rename_cluster(0, "quartz"))
     for one in (page, other):
         one.locator(".tabulator-row").get_by_text("quartz").wait_for()
-    context.close()
 
 
 def test_an_edit_meant_for_what_another_process_changed_is_a_conflict(page, project):

@@ -192,14 +192,13 @@ def test_a_lasso_in_clusters_that_were_made_anew_changes_nothing(path):
 # In a browser
 
 
-def test_a_page_closed_in_mid_edit(browser, path, serve, hold, caplog):
+def test_a_page_closed_in_mid_edit(new_page, path, serve, hold, caplog):
     served = serve([path])
     project = served.workspace.maps[0].project
     project.address = served.address
     pages = []
     for _number in range(2):
-        context = browser.new_context(viewport={"width": 1280, "height": 800})
-        pages.append(context.new_page())
+        pages.append(new_page())
         open_editor(pages[-1], project)
     closed, other = pages
     boxes = closed.locator(".tabulator-row input[type=checkbox]")
@@ -215,7 +214,6 @@ def test_a_page_closed_in_mid_edit(browser, path, serve, hold, caplog):
     wait_until(lambda: other.locator(".tabulator-row").count() == 3)
     assert Project.open(path).segmenter.n_components == 3
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
-    other.context.close()
 
 
 SERVE = """

@@ -25,5 +25,5 @@ def test_warming_up_works_and_its_failure_is_no_ones_trouble(caplog):
         raise OSError("no disk")
 
     with caplog.at_level(logging.DEBUG, "sigma_scale"):
-        in_background(fail).join(10)
+        in_background(fail).join(60)
     assert "no disk" in caplog.text

@@ -38,14 +38,14 @@ def serve_column():
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        server = listening.get(timeout=30)
+        server = listening.get(timeout=60)
         servers.append((server, thread))
         return f"http://127.0.0.1:{server.port}/", made
 
     yield start
     for server, thread in servers:
         server.io_loop.add_callback(server.io_loop.stop)
-        thread.join(10)
+        thread.join(60)
 
 
 def add_figure_while_the_socket_is_busy(doc, column):
@@ -66,7 +66,7 @@ def test_data_never_come_before_their_figure(browser_page, serve_column, is_orde
     address, made = serve_column(is_ordered=is_ordered)
     browser_page.goto(address)
     browser_page.get_by_text("start").wait_for()
-    doc, column = made.get(timeout=10)
+    doc, column = made.get(timeout=60)
     while not pn.state._connected.get(doc):
         browser_page.wait_for_timeout(20)
     doc.add_next_tick_callback(lambda: add_figure_while_the_socket_is_busy(doc, column))

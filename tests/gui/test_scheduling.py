@@ -23,7 +23,7 @@ class Page:
 
     def wait(self):
         with self._lock:
-            assert self._lock.wait_for(lambda: self._ticks, timeout=10)
+            assert self._lock.wait_for(lambda: self._ticks, timeout=60)
 
     def tick(self):
         self.wait()
@@ -88,7 +88,7 @@ def test_only_the_last_of_several_requests_is_done_after_the_one_that_runs(page)
     def slow(number):
         def task():
             started.append(number)
-            assert go.wait(10)
+            assert go.wait(60)
             return number
 
         return task

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sigma_scale.gui.app.workspace import OpenMap, Workspace
+    from sigma_scale.workflow.background import Task
     from sigma_scale.workflow.segmenter import PixelSegmenter
 
 __all__ = ["Page"]
@@ -61,8 +62,8 @@ class Page:
         self._end_subscriptions: list[Callable[[], None]] = []
         self._poll: Any = None
         self._stale: set[int] = set()
-        self._awaited: object = None
-        """Step whose end this page is to tell."""
+        self._told: object = None
+        """Step whose end was told last."""
         self._shown_fault = ""
         self._after_edits: Callable[[], None] | None = None
         self.status = StatusBar(self._cancel, self._forget, self.guarded(self._save))
@@ -165,7 +166,10 @@ class Page:
         self._stale = set(range(len(TABS) + 1))
         self._fill()
         self.status.show_unsaved(self._opened.project.unsaved)
-        self._on_task()
+        self._show_progress()
+        task = self._opened.task
+        if task is not None and task.state == "failed":
+            self._say_end(task)
         self._on_fault()
 
     def _fill(self) -> None:
@@ -203,21 +207,23 @@ class Page:
             )  # fmt: skip
         return pn.GridBox(*cards, ncols=2, sizing_mode="stretch_width")
 
-    def _heard(self, opened: OpenMap, event: str) -> None:
+    def _heard(self, opened: OpenMap, event: str, task: Task[Any] | None) -> None:
         """Take an event from any thread to this page's own."""
-        self.scheduler.apply(partial(self._take, opened, event))
+        self.scheduler.apply(partial(self._take, opened, event, task))
 
-    def _take(self, opened: OpenMap, event: str) -> None:
+    def _take(self, opened: OpenMap, event: str, task: Task[Any] | None) -> None:
         if event in {"edits", "clusters"}:
             self._stale.add(len(TABS))
         if opened is self._opened:
             self._stale |= {n for n, tab in enumerate(TABS) if event in tab.shows}
             if event == "edits" and self._after_edits is not None:
                 self._after_edits()
-            elif event == "task":
-                self._on_task(is_new=True)
             elif event == "fault":
                 self._on_fault()
+            elif task is not None:
+                self._show_progress()
+                if event == "ended" and task is not self._told:
+                    self._say_end(task)
         self.status.show_unsaved(self._opened.project.unsaved)
         self._fill()
 
@@ -229,29 +235,26 @@ class Page:
             self._shown_fault = ""
             self.say("The store can be reached again.")
 
-    def _on_task(self, *, is_new: bool = False) -> None:
-        """Show the map's step, and watch it as long as it runs; it may have failed already."""
-        task = self._opened.task
-        self._awaited = task if is_new or self._opened.is_busy else None
-        if task is not None and task.state == "failed":
-            self._awaited = task
-        self._show_progress()
-        if self._opened.is_busy and self._poll is None and self._doc is not None:
-            self._poll = self._doc.add_periodic_callback(self._show_progress, _POLL_MS)
-
     def _show_progress(self) -> None:
-        opened = self._opened
-        task = opened.task
-        if task is not None and task.state == "running":
+        """Show how far the map's step is, and look again as long as it runs."""
+        task = self._opened.task
+        # Asked once: it may end at any moment.
+        is_running = task is not None and task.state == "running"
+        if task is not None and is_running:
             self.status.show_task(task)
+        else:
+            self.status.end_task()
+        if self._doc is None or is_running == (self._poll is not None):
             return
-        self.status.end_task()
-        if self._poll is not None and self._doc is not None:
+        if is_running:
+            self._poll = self._doc.add_periodic_callback(self._show_progress, _POLL_MS)
+        else:
             self._doc.remove_periodic_callback(self._poll)
             self._poll = None
-        if task is None or task is not self._awaited:
-            return
-        self._awaited = None
+
+    def _say_end(self, task: Task[Any]) -> None:
+        """Say what became of a step that has ended."""
+        self._told = task
         if task.state == "failed" and task.error is not None:
             self.show_error(task.error)
         elif task.state == "cancelled":
@@ -261,7 +264,7 @@ class Page:
 
     def _cancel(self) -> None:
         task = self._opened.task
-        if task is not None:
+        if task is not None and task.state == "running":
             task.cancel()
             self.say(f"{task.description} ends at its next step.")
 

@@ -48,7 +48,7 @@ class OpenMap:
         self.task: Task[Any] | None = None
         self.fault = ""
         self._lock = threading.Lock()
-        self._listeners: dict[object, Callable[[str], None]] = {}
+        self._listeners: dict[object, Callable[[str, Task[Any] | None], None]] = {}
         project.subscribe(self.tell)
 
     @property
@@ -56,14 +56,16 @@ class OpenMap:
         """Whether a long step is running."""
         return self.task is not None and self.task.state == "running"
 
-    def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
+    def subscribe(self, listener: Callable[[str, Task[Any] | None], None]) -> Callable[[], None]:
         """
         Hear of changes, from whatever thread makes them.
 
         Parameters
         ----------
         listener : callable
-            Called with what changed: an event of the project, "task" or "fault".
+            Called with what changed: an event of the project, "fault", "started" or "ended"; and
+            with the step that started or ended, else with None. A short step may have ended, and
+            even told so, before its start is told.
 
         Returns
         -------
@@ -80,12 +82,12 @@ class OpenMap:
 
         return end
 
-    def tell(self, event: str) -> None:
+    def tell(self, event: str, task: Task[Any] | None = None) -> None:
         """Tell all who listen."""
         with self._lock:
             listeners = list(self._listeners.values())
         for listener in listeners:
-            listener(event)
+            listener(event, task)
 
     def start(self, name: str, action: Callable[[], Any]) -> None:
         """
@@ -108,8 +110,12 @@ class OpenMap:
                 raise ParameterError(
                     f"{self.task.description} is still running. Wait for its end, or cancel it."
                 )
-            self.task = Task(action, name)
-        self.tell("task")
+            self.task = task = Task(action, name, on_change=self._on_change)
+        self.tell("started", task)
+
+    def _on_change(self, task: Task[Any]) -> None:
+        if task.state != "running":
+            self.tell("ended", task)
 
     def follow(self, done: Future[Any]) -> None:
         """Take the outcome of looking for others' edits; pages hear of a new fault or its end."""
