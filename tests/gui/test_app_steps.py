@@ -312,3 +312,29 @@ def test_nothing_is_told_to_a_page_that_was_closed(seen, opened, step):
     end(opened, step)
     seen.doc.run_ticks()
     assert seen.said == []
+
+
+AWAY = "The store is away."
+BACK = "The store can be reached again."
+
+
+def hear_fault(opened, fault):
+    opened.fault = fault
+    opened.tell("fault")
+
+
+def test_the_end_of_a_fault_is_told_where_the_fault_still_stands(seen, opened):
+    hear_fault(opened, AWAY)
+    seen.settle()
+    hear_fault(opened, "")
+    seen.settle()
+    assert seen.said == [f"Error: {AWAY}", BACK]
+
+
+def test_the_end_of_a_fault_does_not_hide_what_was_said_since(seen, opened):
+    hear_fault(opened, AWAY)
+    seen.settle()
+    seen.page.say("All edits are saved.")
+    hear_fault(opened, "")
+    seen.settle()
+    assert seen.said == [f"Error: {AWAY}", "All edits are saved."]

@@ -232,8 +232,9 @@ class Page:
             self._shown_fault = self._opened.fault
             self.status.say(self._shown_fault, is_error=True)
         elif self._shown_fault:
+            if self.status.text == self._shown_fault:  # later messages matter more
+                self.say("The store can be reached again.")
             self._shown_fault = ""
-            self.say("The store can be reached again.")
 
     def _show_progress(self) -> None:
         """Show how far the map's step is, and look again as long as it runs."""

@@ -29,6 +29,9 @@ class StatusBar:
         Called when edits that are not saved yet are to be saved.
     """
 
+    text: str
+    """The message that is shown."""
+
     def __init__(
         self, cancel: Callable[[], None], dismissed: Callable[[], None], save: Callable[[], None]
     ) -> None:
@@ -67,6 +70,7 @@ class StatusBar:
         is_error : bool, default: False
             Whether something went wrong.
         """
+        self.text = text
         kind = "error" if is_error else "note"
         mark = "<b>Error:</b> " if is_error else ""
         self._text.object = f'<div class="message {kind}">{mark}{html.escape(text)}</div>'
