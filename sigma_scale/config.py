@@ -4,12 +4,13 @@ Options that hold for a whole session, kept in Dask's configuration.
 They can come from code, from a Dask YAML file under the key ``sigma_scale``, or from the
 environment (``DASK_SIGMA_SCALE__MEMORY_LIMIT=8GB``), and they travel with Dask to its workers.
 
-=================  =========  ==================================================================
-``memory_limit``   ``None``   memory that a step may take, such as ``"8GB"``; None: three
-                              quarters of what the machine has free
-``engine``         ``"auto"`` ``"auto"``, ``"cpu"``, ``"gpu"`` or a library's name
-``progress``       ``False``  show progress bars
-=================  =========  ==================================================================
+=================== =========== ==================================================================
+``memory_limit``    ``None``    memory that a step may take, such as ``"8GB"``; None: three
+                                quarters of what the machine has free
+``engine``          ``"auto"``  ``"auto"``, ``"cpu"``, ``"gpu"`` or a library's name
+``progress``        ``False``   show progress bars
+``worker_timeout``  ``"10m"``   how long work on a cluster waits while there are no workers
+=================== =========== ==================================================================
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ from sigma_scale.errors import ParameterError
 
 __all__ = ["get", "options"]
 
-_DEFAULTS: dict[str, Any] = {"memory_limit": None, "engine": "auto", "progress": False}
+_DEFAULTS: dict[str, Any] = {
+    "memory_limit": None,
+    "engine": "auto",
+    "progress": False,
+    "worker_timeout": "10m",
+}
 
 dask.config.update_defaults({"sigma_scale": _DEFAULTS})
 
@@ -63,15 +69,15 @@ def options(**values: Any) -> dask.config.set:
     dask.config.set
         Context manager that sets the options back at its end.
 
-    Examples
-    --------
-    >>> with options(memory_limit="2GB", progress=True):
-    ...     pass
-
     Raises
     ------
     ParameterError
         If there is no option of that name.
+
+    Examples
+    --------
+    >>> with options(memory_limit="2GB", progress=True):
+    ...     pass
     """
     for name in values:
         _check(name)

@@ -12,6 +12,7 @@ __all__ = [
     "BinningError",
     "BusyError",
     "CancelledError",
+    "ClusterError",
     "ConflictError",
     "CorruptChunkError",
     "EmptyMapError",
@@ -99,6 +100,10 @@ class ShapeMismatchError(ParameterError):
 
 class MemoryLimitError(SigmaScaleError, MemoryError):
     """A step would need more memory than ``memory_limit`` allows."""
+
+
+class ClusterError(SigmaScaleError, RuntimeError):
+    """A scheduler or its workers can't be reached, don't fit, or died."""
 
 
 class ConflictError(SigmaScaleError, RuntimeError):

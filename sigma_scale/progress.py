@@ -18,7 +18,16 @@ from sigma_scale import config
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Observer", "Progress", "check", "observer", "observing", "progress_bar", "report"]
+__all__ = [
+    "Observer",
+    "Progress",
+    "check",
+    "hidden",
+    "observer",
+    "observing",
+    "progress_bar",
+    "report",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,7 @@ class Observer(Protocol):
 
 
 _observer: ContextVar[Observer | None] = ContextVar("sigma_scale_observer", default=None)
+_hidden: ContextVar[bool] = ContextVar("sigma_scale_hidden", default=False)
 
 
 @contextmanager
@@ -81,6 +91,24 @@ def observing(observer: Observer) -> Iterator[None]:
         yield
     finally:
         _observer.reset(token)
+
+
+@contextmanager
+def hidden() -> Iterator[None]:
+    """
+    Show and tell nothing of the bars made inside the ``with`` block by this thread.
+
+    For work that is one item of a bar itself: the bars of many at once would tell nothing.
+
+    Yields
+    ------
+    None
+    """
+    token = _hidden.set(True)
+    try:
+        yield
+    finally:
+        _hidden.reset(token)
 
 
 def observer() -> Observer | None:
@@ -181,8 +209,8 @@ def progress_bar(description: str, *, total: int, unit: str = "px") -> Iterator[
     """
     from tqdm.auto import tqdm
 
-    shown = bool(config.get("progress"))
-    heard = _observer.get()
+    shown = bool(config.get("progress")) and not _hidden.get()
+    heard = None if _hidden.get() else _observer.get()
     with tqdm(
         total=total, desc=description, unit=unit, unit_scale=True, disable=not shown, leave=True
     ) as bar:

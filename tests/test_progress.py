@@ -105,3 +105,15 @@ def test_work_on_a_cluster_is_told_and_ended():
         assert witness.seen[0].done == 0
         with observing(Witness(last=0)), pytest.raises(CancelledError):
             compute.run(values + 1, description="Adding one")
+
+
+def test_hidden_bars_are_neither_shown_nor_told(capsys):
+    witness = Witness()
+    with options(progress=True), observing(witness):
+        with progress.hidden(), progress_bar("Inside", total=2) as bar:
+            bar.update(2)
+        assert witness.seen == []
+        with progress_bar("Outside", total=2) as bar:
+            bar.update(2)
+    assert "Inside" not in capsys.readouterr().err
+    assert {told.description for told in witness.seen} == {"Outside"}
