@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sigma_scale.cli.options import list_of, pairs, reader_option, whole_numbers
+from sigma_scale.cli.options import (
+    LOCAL,
+    PATH_OR_URL,
+    list_of,
+    pairs,
+    reader_option,
+    whole_numbers,
+)
 from sigma_scale.errors import ParameterError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sigma_scale.store import Location
 
 __all__ = ["calibrate", "doctor", "export", "info", "ingest"]
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("store_path", metavar="OUT.zarr", type=click.Path(path_type=Path))
+@click.argument("source", type=PATH_OR_URL)
+@click.argument("store_path", metavar="OUT.zarr", type=PATH_OR_URL)
 @click.option("--overwrite", is_flag=True, help="Replace a store that is there.")
 @click.option(
     "--compressor", type=click.Choice(["zstd", "lz4", "none"]), default="zstd", show_default=True
@@ -26,8 +37,8 @@ __all__ = ["calibrate", "doctor", "export", "info", "ingest"]
 @click.option("--verify", is_flag=True, help="Read store and source again and compare all counts.")
 @reader_option
 def ingest(
-    source: Path,
-    store_path: Path,
+    source: Location,
+    store_path: Location,
     *,
     overwrite: bool,
     compressor: Any,
@@ -63,8 +74,8 @@ def ingest(
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("source", type=PATH_OR_URL)
+@click.argument("target", type=LOCAL)
 @click.option(
     "--what",
     metavar="NAME",
@@ -96,7 +107,7 @@ def ingest(
 )
 @reader_option
 def export(
-    source: Path,
+    source: Location,
     target: Path,
     *,
     what: str | None,
@@ -145,7 +156,7 @@ def export(
 
 
 def _export_counts(
-    source: Path,
+    source: Location,
     target: Path,
     *,
     overwrite: bool,
@@ -167,7 +178,7 @@ def _export_counts(
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=PATH_OR_URL)
 @click.option(
     "--peak",
     multiple=True,
@@ -178,7 +189,7 @@ def _export_counts(
 @click.option("--tolerance", metavar="KEV", type=float, default=0.2, show_default=True)
 @reader_option
 def calibrate(
-    source: Path,
+    source: Location,
     *,
     peak: tuple[str, ...],
     elements: str | None,
@@ -203,12 +214,12 @@ def calibrate(
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=PATH_OR_URL)
 @click.option(
     "--counts/--no-counts", default=None, help="Sum all counts; by default only of small maps."
 )
 @reader_option
-def info(source: Path, *, counts: bool | None, option: tuple[str, ...]) -> None:
+def info(source: Location, *, counts: bool | None, option: tuple[str, ...]) -> None:
     """Say what SOURCE, a microscope's file or a store, holds."""
     from sigma_scale.workflow.describe import describe_map
 

@@ -12,9 +12,12 @@ from sigma_scale.errors import ParameterError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from sigma_scale.store import Location
     from sigma_scale.workflow import RunSettings
 
 __all__ = [
+    "LOCAL",
+    "PATH_OR_URL",
     "list_of",
     "pairs",
     "reader_option",
@@ -22,6 +25,32 @@ __all__ = [
     "settings_options",
     "whole_numbers",
 ]
+
+
+class _PathOrUrl(click.ParamType):  # type: ignore[type-arg]
+    """A path, or the URL of a store; a path type would make ``s3:/a`` of ``s3://a``."""
+
+    name = "path"
+
+    def __init__(self, *, local: str | None = None) -> None:
+        self._local = local
+        """What a value is called that must not be elsewhere than on this machine."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Location:
+        from sigma_scale.store import local_path, locate
+
+        try:
+            return locate(value) if self._local is None else local_path(value, self._local)
+        except ParameterError as error:
+            self.fail(str(error), param, ctx)
+
+
+PATH_OR_URL = _PathOrUrl()
+"""A file, or a store in a folder or at a URL."""
+LOCAL = _PathOrUrl(local="Results")
+"""A file or folder of this machine."""
 
 reader_option = click.option(
     "-O",

@@ -7,22 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sigma_scale.cli.options import pairs, reader_option, settings_of, settings_options
+from sigma_scale.cli.options import (
+    LOCAL,
+    PATH_OR_URL,
+    pairs,
+    reader_option,
+    settings_of,
+    settings_options,
+)
 
 if TYPE_CHECKING:
+    from sigma_scale.store import Location
     from sigma_scale.workflow import PhaseMapping
 
 __all__ = ["demo", "run"]
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for the results.")
+@click.argument("source", type=PATH_OR_URL)
+@click.option("-o", "--output", type=LOCAL, help="Folder for the results.")
 @click.option("--overwrite", is_flag=True, help="Replace a folder of results that is there.")
 @reader_option
 @settings_options
 def run(
-    source: Path,
+    source: Location,
     output: Path | None,
     *,
     overwrite: bool,
@@ -43,7 +51,7 @@ def run(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=LOCAL,
     default=Path("sigma-scale-demo"),
     show_default=True,
     help="Folder for the results.",

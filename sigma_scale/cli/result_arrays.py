@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sigma_scale.spectra import SpectrumImage
+    from sigma_scale.store import Location
 
 __all__ = ["array_named", "field_of", "image_named", "result_names", "table_named"]
 
@@ -30,13 +31,13 @@ _REMEDIES = {
 _MAP = {"y", "x"}
 
 
-def array_named(path: Path, what: str) -> xr.DataArray:
+def array_named(path: Location, what: str) -> xr.DataArray:
     """
     Result of a store, or the regions of its labels.
 
     Parameters
     ----------
-    path : pathlib.Path
+    path : path or URL
         The store.
     what : str
         Name with or without its group, such as ``phases/mean`` or ``mean``; ``sum_spectrum``; the
@@ -65,20 +66,18 @@ def array_named(path: Path, what: str) -> xr.DataArray:
     raise ParameterError(f"{path} holds no result {what!r}. There are: {there}{made}.")
 
 
-def result_names(path: Path) -> list[str]:
+def result_names(path: Location) -> list[str]:
     """Names of all that a store holds besides the counts, groups included."""
     return list(_results(path))
 
 
-def _results(path: Path) -> dict[str, Callable[[], xr.DataArray]]:
+def _results(path: Location) -> dict[str, Callable[[], xr.DataArray]]:
     """Give all results of a store by group and name, and what was measured besides the counts."""
-    import zarr
-
     from sigma_scale import store
 
     image = store.open_map(path)
     found: dict[str, Callable[[], xr.DataArray]] = {}
-    for group in sorted(name for name, _ in zarr.open_group(str(path), mode="r").groups()):
+    for group in store.result_names(path):
         result = store.open_result(path, group)
         for name in result.variables:
             if name not in result.indexes:
@@ -89,7 +88,7 @@ def _results(path: Path) -> dict[str, Callable[[], xr.DataArray]]:
     return found | {f"images/{n}": partial(data.rename, n) for n, data in image.images.items()}
 
 
-def table_named(path: Path, what: str) -> pd.DataFrame:
+def table_named(path: Location, what: str) -> pd.DataFrame:
     """
     Table of the phases' proportions, of regions, or of a result that is no map.
 
@@ -118,13 +117,13 @@ def table_named(path: Path, what: str) -> pd.DataFrame:
     return cast("pd.DataFrame", upright.to_pandas())
 
 
-def image_named(path: Path, name: str) -> xr.DataArray:
+def image_named(path: Location, name: str) -> xr.DataArray:
     """
     Image that lies over a map: what it shows doesn't matter here, only where its pixels are.
 
     Parameters
     ----------
-    path : pathlib.Path
+    path : path or URL
         The store.
     name : str
         Name of an image in the store; or a file of an image that shows the field of the map.
@@ -159,7 +158,7 @@ def image_named(path: Path, name: str) -> xr.DataArray:
     return _over_the_map(image, read_header(Path(name)).shape)
 
 
-def field_of(path: Path, columns: int, rows: int) -> xr.DataArray:
+def field_of(path: Location, columns: int, rows: int) -> xr.DataArray:
     """
     Pixels of another size over the whole map of a store.
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from sigma_scale.store import Location
+
 __all__ = ["write_figure", "write_figures"]
 
 _LIST = "figures.csv"
@@ -27,7 +29,7 @@ _FIGURES = {
 """Names of files as in the folder that `run` writes, and what they show."""
 
 
-def _drawn(path: Path, what: str) -> Figure:
+def _drawn(path: Location, what: str) -> Figure:
     from sigma_scale import plot
 
     array: Any = array_named(path, what)
@@ -49,7 +51,7 @@ def _drawn(path: Path, what: str) -> Figure:
     )
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Location) -> list[str]:
     """X-ray lines that were features, to be named in spectra."""
     name = _FIGURES["element_maps"]
     if name not in result_names(path):
@@ -57,7 +59,7 @@ def _lines(path: Path) -> list[str]:
     return [str(line) for line in array_named(path, name)["line"].to_numpy()]
 
 
-def write_figure(path: Path, what: str, target: Path, *, overwrite: bool) -> Path:
+def write_figure(path: Location, what: str, target: Path, *, overwrite: bool) -> Path:
     """Draw a result of a store to a .png or .svg file."""
     from sigma_scale.export.target import check_target, write_whole
     from sigma_scale.plot.figures import render
@@ -77,7 +79,7 @@ def _is_figure(path: Path) -> bool:
     return starts_with(path, b"\x89PNG", b"<?xml", b"<svg")
 
 
-def write_figures(path: Path, folder: Path, *, ending: str, overwrite: bool) -> Path:
+def write_figures(path: Location, folder: Path, *, ending: str, overwrite: bool) -> Path:
     """
     Draw the results of a store to a folder, with a table of what the figures show.
 

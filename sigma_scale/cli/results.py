@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from sigma_scale.store import Location
+
 __all__ = ["Request", "default_result", "export_result", "map_in", "store_in"]
 
 _BY_ENDING = {
@@ -70,7 +72,7 @@ def default_result(target: Path) -> str | None:
     return next((what for ending, what in _BY_ENDING.items() if name.endswith(ending)), None)
 
 
-def map_in(source: Path) -> Path:
+def map_in(source: Location) -> Location:
     """Map at a path: the store in a folder of results, or whatever is there."""
     from sigma_scale import store
 
@@ -78,7 +80,7 @@ def map_in(source: Path) -> Path:
     return inside if store.is_store(inside) and not store.is_store(source) else source
 
 
-def store_in(source: Path) -> Path:
+def store_in(source: Location) -> Location:
     """
     Store at a path: itself, or the one in a folder of results.
 
@@ -100,13 +102,13 @@ def store_in(source: Path) -> Path:
     )
 
 
-def export_result(path: Path, request: Request) -> list[Path]:
+def export_result(path: Location, request: Request) -> list[Path]:
     """
     Write a result of a store.
 
     Parameters
     ----------
-    path : pathlib.Path
+    path : pathlib.Path or UrlPath
         The store.
     request : Request
         What to write and where to.
@@ -141,7 +143,7 @@ def export_result(path: Path, request: Request) -> list[Path]:
     )
 
 
-def _write_masks(path: Path, request: Request) -> list[Path]:
+def _write_masks(path: Location, request: Request) -> list[Path]:
     from sigma_scale.export import export_masks
 
     if request.size is not None and request.like is not None:
@@ -178,7 +180,7 @@ def _note_missing_scale(array: xr.DataArray, request: Request) -> None:
         )
 
 
-def _write_tiff(path: Path, request: Request) -> list[Path]:
+def _write_tiff(path: Location, request: Request) -> list[Path]:
     from sigma_scale.export import export_ome_tiff
 
     array = array_named(path, request.what)
@@ -186,7 +188,7 @@ def _write_tiff(path: Path, request: Request) -> list[Path]:
     return [export_ome_tiff(array, request.target, overwrite=request.overwrite)]
 
 
-def _write_zarr(path: Path, request: Request) -> list[Path]:
+def _write_zarr(path: Location, request: Request) -> list[Path]:
     from sigma_scale.export import export_ome_zarr
     from sigma_scale.export.planes import is_label_map
     from sigma_scale.phases import proportions
@@ -210,7 +212,7 @@ def _write_zarr(path: Path, request: Request) -> list[Path]:
     ]
 
 
-def _write_spectra(path: Path, request: Request) -> list[Path]:
+def _write_spectra(path: Location, request: Request) -> list[Path]:
     from sigma_scale import store
     from sigma_scale.export import export_spectra
 
@@ -230,14 +232,14 @@ def _write_spectra(path: Path, request: Request) -> list[Path]:
     )
 
 
-def _write_table(path: Path, request: Request) -> list[Path]:
+def _write_table(path: Location, request: Request) -> list[Path]:
     from sigma_scale.export import export_table
 
     table = table_named(path, request.what)
     return [export_table(table, request.target, overwrite=request.overwrite)]
 
 
-def _write_signal(path: Path, request: Request) -> list[Path]:
+def _write_signal(path: Location, request: Request) -> list[Path]:
     from sigma_scale import store
     from sigma_scale.export import export_signal
 
@@ -246,11 +248,11 @@ def _write_signal(path: Path, request: Request) -> list[Path]:
     return [export_signal(array, request.target, metadata=metadata, overwrite=request.overwrite)]
 
 
-def _write_figure(path: Path, request: Request) -> list[Path]:
+def _write_figure(path: Location, request: Request) -> list[Path]:
     return [write_figure(path, request.what, request.target, overwrite=request.overwrite)]
 
 
-_WRITERS: dict[tuple[str, ...], Callable[[Path, Request], list[Path]]] = {
+_WRITERS: dict[tuple[str, ...], Callable[[Location, Request], list[Path]]] = {
     (".ome.tif", ".ome.tiff"): _write_tiff,
     (".ome.zarr",): _write_zarr,
     (".msa", ".emsa"): _write_spectra,

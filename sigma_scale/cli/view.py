@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from sigma_scale.cli.options import PATH_OR_URL
+
+if TYPE_CHECKING:
+    from sigma_scale.store import Location
 
 __all__ = ["view"]
 
 
 @click.command()
-@click.argument("stores", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("stores", nargs=-1, required=True, type=PATH_OR_URL)
 @click.option(
     "--address",
     default="127.0.0.1",
@@ -24,7 +29,7 @@ __all__ = ["view"]
     "--open/--no-open", "open_", default=True, show_default=True, help="Open a browser as well."
 )
 def view(
-    stores: tuple[Path, ...],
+    stores: tuple[Location, ...],
     *,
     address: str,
     port: int,

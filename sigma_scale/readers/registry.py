@@ -5,16 +5,18 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sigma_scale.errors import FileFormatError, NoSpectraError, ParameterError, SourceNotFoundError
-from sigma_scale.store import is_store, open_map
+from sigma_scale.store import is_store, locate, open_map
+from sigma_scale.store.location import UrlPath
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from sigma_scale.spectra import SpectrumImage
+    from sigma_scale.store import PathOrUrl
 
 __all__ = ["Reader", "known_suffixes", "read"]
 
@@ -66,14 +68,21 @@ def _generic_suffixes() -> tuple[str, ...]:
     return SUFFIXES
 
 
-def read(path: str | Path, **options: Any) -> SpectrumImage:
+def read(
+    path: PathOrUrl,
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> SpectrumImage:
     """
     Read a map from a microscope's file, or open a store.
 
     Parameters
     ----------
-    path : path
-        File, or folder of a store.
+    path : path or URL
+        File, or folder of a store; or the URL of a store (``s3://``, ``gs://``, ``memory://``).
+    storage_options : mapping, optional
+        Options of the file system behind a URL; see :func:`sigma_scale.store.open_map`.
     **options
         What to read of a file that holds more than one map or detector; see the ``read``
         function of the format's module.
@@ -94,12 +103,18 @@ def read(path: str | Path, **options: Any) -> SpectrumImage:
     ParameterError
         If the format has no such option.
     """
-    path = Path(path)
+    path = locate(path, storage_options)
     if not path.exists():
         raise SourceNotFoundError(f"There is no file {path}.")
     if is_store(path):
-        _check_options(open_map, options, "stores of sigma-scale")
+        _check_options(_open_store, options, "stores of sigma-scale")
         return open_map(path)
+    if isinstance(path, UrlPath):
+        raise FileFormatError(
+            f"{path} is not a store of sigma-scale, and other files are not read by URL. Copy it "
+            f"to a local folder, and make a store of it: sigma-scale ingest {path.name} "
+            f"{path.with_name(f'{path.stem}.zarr')}."
+        )
     suffix = path.suffix.lower()
     if suffix not in known_suffixes():
         if path.is_dir() and _holds_images(path):
@@ -117,6 +132,11 @@ def read(path: str | Path, **options: Any) -> SpectrumImage:
     _check_options(reader, options, f"{suffix} files")
     image = reader(path, **options)
     return replace(image, metadata=replace(image.metadata, selection=_selection(reader, options)))
+
+
+def _open_store(path: Path) -> SpectrumImage:
+    """Open a store: there are no options of what to read."""
+    return open_map(path)
 
 
 def _selection(reader: Reader, options: dict[str, Any]) -> dict[str, Any]:

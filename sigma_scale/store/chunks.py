@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import zarr
     from numpy.typing import NDArray
+    from zarr.abc.store import Store
 
 __all__ = ["EncodedChunks"]
 
@@ -42,11 +44,26 @@ class EncodedChunks:
     def _key(self, index: tuple[int, ...]) -> str:
         return self._prefix + self._metadata.encode_chunk_key(index)
 
-    def has(self, index: tuple[int, ...]) -> bool:
-        """Whether a chunk has been written."""
+    def any(self) -> bool:
+        """Whether any chunk has been written."""
+        folder = self._key((0, 0, 0)).rsplit("/", 3)[0]
         if self._root is not None:
-            return Path(self._root, self._key(index)).is_file()
-        return bool(sync(self._store.exists(self._key(index))))
+            return any(Path(self._root, folder).glob("*"))
+        return sync(_has_any(self._store, folder))
+
+    def present(self, rows: range, columns: range) -> set[tuple[int, int]]:
+        """
+        Rows and columns of the chunks that have been written, of an array of three dimensions.
+
+        Elsewhere than on local disk, each row is listed once: that is one request, not one for
+        each of its chunks.
+        """
+        keys = {(row, column): self._key((row, column, 0)) for row in rows for column in columns}
+        if self._root is not None:
+            return {index for index, key in keys.items() if Path(self._root, key).is_file()}
+        folders = {key.rsplit("/", 2)[0] + "/" for key in keys.values()}
+        there = sync(_listed(self._store, sorted(folders)))
+        return {index for index, key in keys.items() if key in there}
 
     def read(
         self, index: tuple[int, ...], scratch: Scratch | None = None
@@ -103,6 +120,19 @@ class EncodedChunks:
                 f"The chunk {key} can't be written: {error}. Once that is mended, run the same "
                 "command again: finished chunks are kept."
             ) from error
+
+
+async def _has_any(store: Store, folder: str) -> bool:
+    async for _ in store.list_dir(folder):
+        return True
+    return False
+
+
+async def _listed(store: Store, folders: list[str]) -> set[str]:
+    async def keys(folder: str) -> list[str]:
+        return [key async for key in store.list_prefix(folder)]
+
+    return {key for found in await asyncio.gather(*map(keys, folders)) for key in found}
 
 
 def _read_file(path: str, scratch: Scratch) -> NDArray[np.uint8]:

@@ -67,11 +67,12 @@ def write_counts(source: BlockSource, group: zarr.Group, encoding: Encoding) -> 
         attributes={"long_name": "total counts"},
         overwrite=True,
     )
-    writer = _RegionWriter(source, counts, total, chunk_shape, encoding)
+    resumed = EncodedChunks(counts).any()
+    writer = _RegionWriter(source, counts, total, chunk_shape, encoding, resumed)
     spectra: dict[tuple[int, int, int, int], NDArray[Any]] = {}
     regions = [plan.limits(i, j) for i, j in np.ndindex(plan.shape)]
     with progress_bar("Writing counts", total=rows * columns) as bar:
-        for region in compute.stream(writer, regions):
+        for region in compute.stream(writer, regions, description="Writing counts"):
             spectra[region.limits] = region.spectrum
             top, bottom, left, right = region.limits
             bar.update((bottom - top) * (right - left))
@@ -100,6 +101,8 @@ class _RegionWriter:
     total: zarr.Array[Any]
     chunk_shape: tuple[int, int]
     encoding: Encoding
+    resumed: bool
+    """Whether some chunks may be there already."""
 
     def __call__(self, limits: tuple[int, int, int, int]) -> _WrittenRegion:
         top, bottom, left, right = limits
@@ -121,12 +124,9 @@ class _RegionWriter:
         stored = StoredCounts(self.counts)
         scratch = Scratch()
         top, bottom, left, right = limits
-        there = {
-            (row, column)
-            for row in range(top // height, -(-bottom // height))
-            for column in range(left // width, -(-right // width))
-            if chunks.has((row, column, 0))
-        }
+        rows = range(top // height, -(-bottom // height))
+        columns = range(left // width, -(-right // width))
+        there = chunks.present(rows, columns) if self.resumed else set()
         for row, column in sorted(there):
             yield Chunk(row, column, stored.read_block(row, column, scratch))
         for chunk in chunks_of_region(

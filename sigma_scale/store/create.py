@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import zarr
 
+from sigma_scale import compute
 from sigma_scale.errors import StoreError
 from sigma_scale.spectra.source import CHUNK_PIXELS
 from sigma_scale.store.layout import COUNTS, SCHEMA, STATE
+from sigma_scale.store.places import place_at, zarr_store
 from sigma_scale.store.zarr_codec import EventsCodec
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
     from sigma_scale.spectra import SpectrumImage
     from sigma_scale.store.codec import Encoding
+    from sigma_scale.store.location import Location
 
 __all__ = ["create"]
 
@@ -26,27 +26,26 @@ _IMAGE_CHUNK = 2048
 _FLOAT_CHUNK = 32
 
 
-def create(path: Path, image: SpectrumImage, identity: str, encoding: Encoding) -> None:
+def create(location: Location, image: SpectrumImage, identity: str, encoding: Encoding) -> None:
     """
     Lay out an unfinished store with everything but the counts and what follows from them.
 
-    It is built beside its final place and moved there, so that what is found there is whole.
+    What is found at the place has its mark: a folder is built beside it and moved there whole, and
+    the first object that is written is the mark.
+
+    Raises
+    ------
+    StoreError
+        If it can't be created.
     """
-    building = path.with_name(f".{path.name}.creating")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if building.exists():
-            shutil.rmtree(building)
-        _lay_out(building, image, identity, encoding)
-        if path.exists():
-            path.rmdir()
-        building.rename(path)
+        with place_at(location).building() as building:
+            _lay_out(building, image, identity, encoding)
     except OSError as error:
-        shutil.rmtree(building, ignore_errors=True)
-        raise StoreError(f"The store {path} can't be created: {error}") from error
+        raise StoreError(f"The store {location} can't be created: {error}") from error
 
 
-def _lay_out(path: Path, image: SpectrumImage, identity: str, encoding: Encoding) -> None:
+def _lay_out(location: Location, image: SpectrumImage, identity: str, encoding: Encoding) -> None:
     attrs = {
         **image.metadata.to_attrs(),
         "pixel_size": list(image.pixel_size),
@@ -58,8 +57,12 @@ def _lay_out(path: Path, image: SpectrumImage, identity: str, encoding: Encoding
         STATE: {"schema": SCHEMA, "state": "unfinished", "identity": identity},
     }
     dataset = _images_dataset(image).assign_attrs(attrs)
-    dataset.to_zarr(path, mode="w-", consolidated=False, zarr_format=3)
-    group = zarr.open_group(str(path), mode="r+")
+    target = zarr_store(location)
+    zarr.create_group(target, zarr_format=3, attributes=attrs)
+    images = dataset.to_zarr(target, mode="a", consolidated=False, zarr_format=3, compute=False)
+    # Where all work goes; zarr's way would start threads inside a task.
+    compute.run(images, description="Writing images")
+    group = zarr.open_group(target, mode="r+", zarr_format=3)
     source = image.source
     events = source.dtype.kind == "u"
     side = CHUNK_PIXELS if events else _FLOAT_CHUNK
@@ -67,15 +70,16 @@ def _lay_out(path: Path, image: SpectrumImage, identity: str, encoding: Encoding
     if events:
         serializer = EventsCodec(encoding.compressor, encoding.level)
         details = {"serializer": serializer, "compressors": None, "filters": None}
-    counts = group.create_array(
+    # The last part: a store that has it is laid out.
+    group.create_array(
         COUNTS,
         shape=source.shape,
         dtype=source.dtype,
         chunks=(side, side, source.shape[2]),
         dimension_names=("y", "x", "energy"),
+        attributes={"long_name": "X-ray counts"},
         **details,
     )
-    counts.attrs["long_name"] = "X-ray counts"
 
 
 def _images_dataset(image: SpectrumImage) -> xr.Dataset:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import warnings
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import zarr
 
 from sigma_scale.errors import SigmaScaleError, StoreError
 from sigma_scale.store.layout import COUNTS, EDITS, STATE, consolidate, open_group, state_of
+from sigma_scale.store.location import locate
+from sigma_scale.store.places import place_at, watched_group, zarr_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     import xarray as xr
 
-__all__ = ["draft_results", "open_result", "write_result"]
+    from sigma_scale.store.location import Location, PathOrUrl
+    from sigma_scale.store.places import Drafts
+
+__all__ = ["draft_results", "open_result", "result_names", "write_result"]
 
 
-def write_result(path: str | Path, name: str, result: xr.Dataset) -> None:
+def write_result(path: PathOrUrl, name: str, result: xr.Dataset) -> None:
     """
     Write a derived result into a group of a store; one of that name is replaced.
 
@@ -31,8 +33,8 @@ def write_result(path: str | Path, name: str, result: xr.Dataset) -> None:
 
     Parameters
     ----------
-    path : path
-        Folder of the store.
+    path : path or URL
+        The store.
     name : str
         Name of the group, such as ``"latent"``.
     result : xarray.Dataset
@@ -49,15 +51,15 @@ def write_result(path: str | Path, name: str, result: xr.Dataset) -> None:
 
 @contextmanager
 def draft_results(
-    path: str | Path, results: Mapping[str, xr.Dataset]
+    path: PathOrUrl, results: Mapping[str, xr.Dataset]
 ) -> Iterator[Callable[..., None]]:
     """
     Write derived results beside a store, to be moved into it once all of them are complete.
 
     Parameters
     ----------
-    path : path
-        Folder of the store.
+    path : path or URL
+        The store.
     results : mapping of str to xarray.Dataset
         Results by the names of their groups; lazy or not.
 
@@ -65,8 +67,10 @@ def draft_results(
     ------
     callable
         ``publish(remove=())`` puts them into the store, in place of those of the same names, and
-        takes away the groups that it is told to remove. If it is not called, or fails, the store
-        stays as it was.
+        takes away the groups that it is told to remove. If it is not called, the store stays as
+        it was. If it fails, so does a store in a folder; in an object store, results that were to
+        be replaced may then say that they are unfinished, and whoever writes results next
+        completes what was begun.
 
     Raises
     ------
@@ -77,64 +81,56 @@ def draft_results(
         raise StoreError(
             "Derived results can't replace the counts or the edits. Choose another name."
         )
-    open_group(path)
-    folder = Path(path).resolve()
+    location = locate(path)
+    open_group(location)
+    place = place_at(location)
     names = ", ".join(map(repr, results))
     try:
-        drafts = Path(tempfile.mkdtemp(".results", f".{folder.name}.", folder.parent))
-        try:
+        place.recover(partial(consolidate, location))
+        with place.drafts() as drafts:
             for name, result in results.items():
-                _write(drafts / name, result)
-            yield partial(_publish, folder, drafts, list(results))
-        finally:
-            shutil.rmtree(drafts, ignore_errors=True)
+                _write(drafts.location / name, result)
+            yield partial(_publish, location, drafts, list(results))
     except SigmaScaleError:
         raise
     except OSError as error:
-        raise StoreError(f"The result {names} can't be written to {path}: {error}") from error
+        raise StoreError(f"The result {names} can't be written to {location}: {error}") from error
 
 
-def _write(path: Path, result: xr.Dataset) -> None:
+def _write(location: Location, result: xr.Dataset) -> None:
+    target = zarr_store(location)
     with warnings.catch_warnings():
         # zarr warns that text coordinates are not yet part of its v3 specification.
         warnings.filterwarnings("ignore", message=".*(specification|data type).*")
         marked = result.assign_attrs({STATE: {"state": "unfinished"}})
-        marked.to_zarr(path, mode="w", consolidated=False, zarr_format=3)
-        group = zarr.open_group(str(path), mode="r+", use_consolidated=False)
+        marked.to_zarr(target, mode="w", consolidated=False, zarr_format=3)
+        group = zarr.open_group(target, mode="r+", zarr_format=3, use_consolidated=False)
         group.attrs[STATE] = {"state": "complete"}
 
 
-def _publish(folder: Path, drafts: Path, names: list[str], remove: Collection[str] = ()) -> None:
-    replaced = drafts / "replaced"
-    replaced.mkdir()
-    moved: list[tuple[Path, Path]] = []
-    try:
-        # What follows from the others goes first: whoever looks, or kills this, finds too little,
-        # but nothing that doesn't belong together.
-        for name in [*remove, *names]:
-            if (folder / name).exists():
-                (folder / name).rename(replaced / name)
-                moved.append((folder / name, replaced / name))
-        for name in names:
-            (drafts / name).rename(folder / name)
-            moved.append((drafts / name, folder / name))
-        consolidate(folder)
-    except OSError:
-        for before, after in reversed(moved):
-            after.rename(before)
-        raise
+def _publish(
+    location: Location, drafts: Drafts, names: list[str], remove: Collection[str] = ()
+) -> None:
+    drafts.publish(names, remove, partial(consolidate, location))
 
 
-def open_result(path: str | Path, name: str) -> xr.Dataset:
+def open_result(
+    path: PathOrUrl,
+    name: str,
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
     """
     Open a derived result, lazily.
 
     Parameters
     ----------
-    path : path
-        Folder of the store.
+    path : path or URL
+        The store.
     name : str
         Name of the group.
+    storage_options : mapping, optional
+        Options of the file system behind a URL.
 
     Returns
     -------
@@ -148,11 +144,36 @@ def open_result(path: str | Path, name: str) -> xr.Dataset:
     """
     import xarray as xr
 
-    if name not in open_group(path):
-        raise StoreError(f"{path} holds no result {name!r}.")
+    location = locate(path, storage_options)
+    if name not in open_group(location):
+        raise StoreError(f"{location} holds no result {name!r}.")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(specification|data type).*")
-        result: xr.Dataset = xr.open_zarr(path, group=name, consolidated=False)
+        result: xr.Dataset = xr.open_zarr(
+            watched_group(location, name), group=name, consolidated=False, zarr_format=3
+        )
     if state_of(result.attrs) != "complete":
-        raise StoreError(f"The result {name!r} of {path} is unfinished. Make it again.")
+        raise StoreError(f"The result {name!r} of {location} is unfinished. Make it again.")
     return result
+
+
+def result_names(path: PathOrUrl) -> list[str]:
+    """
+    Names of the groups of a store: its derived results, and its edits.
+
+    Parameters
+    ----------
+    path : path or URL
+        The store.
+
+    Returns
+    -------
+    list of str
+        Sorted.
+
+    Raises
+    ------
+    StoreError
+        If it is no finished store.
+    """
+    return sorted(name for name, _ in open_group(path).groups())

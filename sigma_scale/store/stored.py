@@ -13,14 +13,17 @@ from sigma_scale.spectra import EnergyAxis, EventBlock, MapMetadata, Scratch, Sp
 from sigma_scale.store.chunks import EncodedChunks
 from sigma_scale.store.codec import decode
 from sigma_scale.store.layout import COUNTS, open_group
+from sigma_scale.store.location import locate
+from sigma_scale.store.places import zarr_store
 from sigma_scale.store.zarr_codec import EventsCodec
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-    from pathlib import Path
+    from collections.abc import Hashable, Mapping
 
     import xarray as xr
     import zarr
+
+    from sigma_scale.store.location import PathOrUrl
 
 __all__ = ["StoredCounts", "open_map"]
 
@@ -95,14 +98,17 @@ class StoredCounts:
         return ("StoredCounts", str(self.array.store_path), str(self.array.metadata))
 
 
-def open_map(path: str | Path) -> SpectrumImage:
+def open_map(path: PathOrUrl, *, storage_options: Mapping[str, Any] | None = None) -> SpectrumImage:
     """
     Open the map in a store; its counts are read when they are needed.
 
     Parameters
     ----------
-    path : path
-        Folder of the store.
+    path : path or URL
+        Folder of the store; or its URL, ``s3://``, ``gs://``, ``memory://`` or ``file://``.
+    storage_options : mapping, optional
+        Options of the file system behind a URL, as fsspec takes them, besides those of its
+        configuration. Credentials come from the environment, in each process.
 
     Returns
     -------
@@ -115,12 +121,15 @@ def open_map(path: str | Path) -> SpectrumImage:
     UnfinishedStoreError
         If writing the store was interrupted.
     StoreError
-        If it is not a map or it is damaged.
+        If it is not a map or it is damaged, or an object store can't be read.
+    ParameterError
+        If the URL or an option can't be.
     """
     import xarray as xr
 
-    group = open_group(path)
-    dataset = xr.open_zarr(str(path), consolidated=False)
+    location = locate(path, storage_options)
+    group = open_group(location)
+    dataset = xr.open_zarr(zarr_store(location), consolidated=False, zarr_format=3)
     try:
         counts = cast("zarr.Array[Any]", group[COUNTS])
         axis = cast("dict[str, float]", group.attrs["energy_axis"])
@@ -130,7 +139,7 @@ def open_map(path: str | Path) -> SpectrumImage:
         names = cast("list[str]", group.attrs.get("images", []))
         images = {name: _image(dataset[name]) for name in names}
     except KeyError as error:
-        raise StoreError(f"{path} lacks {error}: the store is damaged.") from error
+        raise StoreError(f"{location} lacks {error}: the store is damaged.") from error
     return SpectrumImage(
         source=StoredCounts(counts),
         energy=energy,

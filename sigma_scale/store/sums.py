@@ -8,14 +8,39 @@ import numpy as np
 import zarr
 
 from sigma_scale.store.counts import SUM_SPECTRUM, TOTAL
+from sigma_scale.store.layout import COUNTS
+from sigma_scale.store.location import locate
+from sigma_scale.store.places import place_at
 from sigma_scale.store.stored import StoredCounts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sigma_scale.spectra import BlockSource
+    from sigma_scale.store.location import PathOrUrl
 
-__all__ = ["stored_sum_spectrum", "stored_total"]
+__all__ = ["size_of_counts", "stored_sum_spectrum", "stored_total"]
+
+
+def size_of_counts(path: PathOrUrl) -> int:
+    """
+    Size of the counts of a store, in bytes.
+
+    Parameters
+    ----------
+    path : path or URL
+        The store.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    StoreError
+        If an object store can't be read.
+    """
+    return place_at(locate(path)).size(COUNTS)
 
 
 def stored_total(source: BlockSource) -> NDArray[Any] | None:

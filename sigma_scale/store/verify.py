@@ -69,7 +69,7 @@ def verify_map(stored: SpectrumImage, original: SpectrumImage) -> int:
     wrong_totals: list[tuple[int, int]] = []
     different = []
     with progress_bar("Verifying", total=rows * columns) as bar:
-        for found in compute.stream(compare, regions):
+        for found in compute.stream(compare, regions, description="Verifying"):
             bar.update(found.compared)
             spectrum += found.spectrum
             if found.different:

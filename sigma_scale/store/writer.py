@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from sigma_scale.errors import OutputExistsError
-from sigma_scale.files import remove_drafts
+from sigma_scale.errors import OutputExistsError, StoreError
 from sigma_scale.store.codec import Encoding
 from sigma_scale.store.counts import write_counts
 from sigma_scale.store.create import create
 from sigma_scale.store.hashing import hashing
-from sigma_scale.store.layout import STATE, consolidate, is_store, open_group, state_of
+from sigma_scale.store.layout import COUNTS, STATE, finish, is_store, open_group, state_of
+from sigma_scale.store.location import locate
+from sigma_scale.store.places import place_at
 from sigma_scale.store.stored import StoredCounts, open_map
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import zarr
 
     from sigma_scale.spectra import BlockSource, MapMetadata, SpectrumImage
+    from sigma_scale.store.location import Location, PathOrUrl
 
 __all__ = ["write_map"]
 
@@ -28,11 +30,13 @@ _logger = logging.getLogger(__name__)
 
 def write_map(
     image: SpectrumImage,
-    path: str | Path,
+    path: PathOrUrl,
     *,
     overwrite: bool = False,
     reuse: bool = False,
     encoding: Encoding | None = None,
+    prefill: Callable[[zarr.Group], object] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> SpectrumImage:
     """
     Write a map to a store and open it from there.
@@ -44,14 +48,20 @@ def write_map(
     ----------
     image : SpectrumImage
         The map; its counts are written as measured, without the processing.
-    path : path
-        Folder of the store.
+    path : path or URL
+        Folder of the store; or its URL, ``s3://``, ``gs://``, ``memory://`` or ``file://``.
     overwrite : bool, default: False
         Replace a store that is there. Anything that is not a store is never replaced.
     reuse : bool, default: False
         Open a complete store of the same map instead of refusing to write it again.
     encoding : Encoding, optional
         How chunks are compressed.
+    prefill : callable, optional
+        Called with the group of the unfinished store before counts are written, also when an
+        interrupted run goes on. Chunks that it puts there are kept; attributes may be added.
+    storage_options : mapping, optional
+        Options of the file system behind a URL, as fsspec takes them, besides those of its
+        configuration. Credentials come from the environment, in each process.
 
     Returns
     -------
@@ -64,29 +74,39 @@ def write_map(
         If something is at the path that is not an interrupted store of the same map, or the map
         is read from there.
     StoreError
-        If writing fails, for example because the disk is full.
+        If writing fails, for example because the disk is full or a server is out of reach.
+    ParameterError
+        If the URL or an option can't be.
+
+    Notes
+    -----
+    In a folder the store appears with its mark of an unfinished one, which is taken away at the
+    end. In an object store the mark is the first object written, and taking it away the last:
+    objects appear whole, so there is nothing half-written that looks finished. One writer at a
+    time: there are no locks.
     """
-    path = Path(path)
-    _refuse_own_source(image.source, path)
+    location = locate(path, storage_options)
+    _refuse_own_source(image.source, location)
     encoding = encoding or Encoding()
     identity = _identity(image, encoding)
-    if reuse and _holds(path, identity):
-        _logger.info("%s holds this map already.", path)
-        return open_map(path)
-    if not _resumable(path, identity, overwrite=overwrite):
-        create(path, image, identity, encoding)
-    group = open_group(path, unfinished=True, mode="r+")
+    if reuse and _holds(location, identity):
+        _logger.info("%s holds this map already.", location)
+        return open_map(location)
+    if not _resumable(location, identity, overwrite=overwrite):
+        create(location, image, identity, encoding)
+    group = open_group(location, unfinished=True, mode="r+")
+    if prefill is not None:
+        prefill(group)
     with hashing(image.metadata) as hashes:
         write_counts(image.source, group, encoding)
-        _finish(path, group, hashes.result())
-    return open_map(path)
+        _finish(location, group, hashes.result())
+    return open_map(location)
 
 
-def _refuse_own_source(source: BlockSource, path: Path) -> None:
+def _refuse_own_source(source: BlockSource, location: Location) -> None:
     """Keep a store from being overwritten with itself, which would delete it first."""
-    root = getattr(source.array.store, "root", None) if isinstance(source, StoredCounts) else None
-    if root is not None and Path(root).resolve() == path.resolve():
-        raise OutputExistsError(f"{path} is where the map is read from. Choose another name.")
+    if isinstance(source, StoredCounts) and place_at(location).holds(source.array.store):
+        raise OutputExistsError(f"{location} is where the map is read from. Choose another name.")
 
 
 def _identity(image: SpectrumImage, encoding: Encoding) -> str:
@@ -102,44 +122,53 @@ def _identity(image: SpectrumImage, encoding: Encoding) -> str:
     return str(tokenize(origin, image.source.shape, image.energy, encoding))
 
 
-def _holds(path: Path, identity: str) -> bool:
-    """Whether a complete store of the same map is at the path."""
-    if not is_store(path):
+def _holds(location: Location, identity: str) -> bool:
+    """Whether a complete store of the same map is at the place."""
+    if not is_store(location):
         return False
-    state: Any = open_group(path, unfinished=True).attrs[STATE]
+    state: Any = open_group(location, unfinished=True).attrs[STATE]
     return bool(state.get("state") == "complete" and state.get("identity") == identity)
 
 
-def _resumable(path: Path, identity: str, *, overwrite: bool) -> bool:
-    """Whether to go on with what is at the path; otherwise the way is free afterwards."""
-    if not path.exists():
+def _resumable(location: Location, identity: str, *, overwrite: bool) -> bool:
+    """Whether to go on with what is at the place; otherwise the way is free afterwards."""
+    if not location.exists():
         return False
-    if not is_store(path):
-        if path.is_dir() and not any(path.iterdir()):
+    if not is_store(location):
+        if location.is_dir() and not any(location.iterdir()):
             return False
         raise OutputExistsError(
-            f"{path} exists and is not a store of sigma-scale. Choose another name, or move it "
+            f"{location} exists and is not a store of sigma-scale. Choose another name, or move it "
             "away."
         )
-    attrs = dict(open_group(path, unfinished=True).attrs)
+    group = open_group(location, unfinished=True)
+    attrs = dict(group.attrs)
     unfinished = state_of(attrs) == "unfinished"
     if unfinished and cast("dict[str, Any]", attrs[STATE]).get("identity") == identity:
-        _logger.info("%s is unfinished: going on with it, finished chunks are kept.", path)
-        return True
+        if COUNTS in group:
+            _logger.info("%s is unfinished: going on with it, finished chunks are kept.", location)
+            return True
+        overwrite = True  # It was not even laid out.
     if overwrite:
-        shutil.rmtree(path)
+        _remove(location)
         return False
     if unfinished:
         raise OutputExistsError(
-            f"{path} is an unfinished store of another map. Choose another name, or overwrite it."
+            f"{location} is an unfinished store of another map. Choose another name, or overwrite "
+            "it."
         )
-    raise OutputExistsError(f"{path} exists already. Choose another name, or overwrite it.")
+    raise OutputExistsError(f"{location} exists already. Choose another name, or overwrite it.")
 
 
-def _finish(path: Path, group: zarr.Group, metadata: MapMetadata) -> None:
+def _remove(location: Location) -> None:
+    try:
+        place_at(location).remove()
+    except OSError as error:
+        raise StoreError(f"The store {location} can't be deleted: {error}") from error
+
+
+def _finish(location: Location, group: zarr.Group, metadata: MapMetadata) -> None:
     """Take the mark of an unfinished store away, and what killed writers left with it."""
-    remove_drafts(path)
+    place_at(location).tidy()
     group.attrs["sources"] = metadata.to_attrs()["sources"]
-    state = cast("dict[str, Any]", group.attrs[STATE])
-    group.attrs[STATE] = {**state, "state": "complete"}
-    consolidate(path)
+    finish(location)

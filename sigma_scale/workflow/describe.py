@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import zarr
 
 from sigma_scale import compute, readers, store
 from sigma_scale.engines import engine_states
@@ -28,14 +25,14 @@ _QUICKLY_COUNTED = 4_000_000
 
 
 def describe_map(
-    source: str | Path, *, count: bool | None = None, options: Mapping[str, Any] | None = None
+    source: store.PathOrUrl, *, count: bool | None = None, options: Mapping[str, Any] | None = None
 ) -> dict[str, str]:
     """
     Describe the map of a file or store.
 
     Parameters
     ----------
-    source : path
+    source : path or URL
         Microscope file, or store.
     count : bool, optional
         Whether to sum all counts. None: where that is quick.
@@ -56,7 +53,9 @@ def describe_map(
         image = readers.read(source, **(options or {}))
     except NoSpectraError as no_spectra:
         try:
-            return _describe_element_maps(readers.read_element_maps(source))
+            return _describe_element_maps(
+                readers.read_element_maps(store.local_path(source, "Element maps"))
+            )
         except SigmaScaleError:
             raise no_spectra from None
     rows, columns, channels = image.shape
@@ -79,7 +78,7 @@ def describe_map(
         "sources": _sources(metadata),
     }
     if store.is_store(source):
-        facts |= _describe_store(Path(source), rows * columns)
+        facts |= _describe_store(source, rows * columns)
     return facts
 
 
@@ -110,10 +109,9 @@ def _counts(image: SpectrumImage, *, count: bool | None) -> str:
     return f"{counts:,}, {counts / n_pixels:.4g} per pixel, {image.source.dtype}"
 
 
-def _describe_store(path: Path, n_pixels: int) -> dict[str, str]:
-    group = zarr.open_group(str(path), mode="r")
-    size = sum(file.stat().st_size for file in (path / "counts").rglob("*") if file.is_file())
-    results = ", ".join(sorted(name for name, _ in group.groups()))
+def _describe_store(path: store.PathOrUrl, n_pixels: int) -> dict[str, str]:
+    size = store.size_of_counts(path)
+    results = ", ".join(store.result_names(path))
     return {
         "stored counts": f"{size:,} bytes, {size / n_pixels:.3g} per pixel",
         "results": results or "none",

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sigma_scale.store import Location
+
 __all__ = ["EditLog", "kept_logs", "labels_digest", "read_log", "set_aside", "write_log"]
 
 _SCHEMA = 1
@@ -84,7 +86,7 @@ def labels_digest(labels: NDArray[np.int32]) -> str:
 
 
 def read_log(
-    path: Path, known: Iterable[Mapping[str, Any]] = (), *, name: str = EDITS
+    path: Location, known: Iterable[Mapping[str, Any]] = (), *, name: str = EDITS
 ) -> EditLog | None:
     """
     Read the edits of a store.
@@ -127,7 +129,7 @@ def read_log(
     return None
 
 
-def _parsed(group: Path, attributes: dict[str, Any], masks: Mapping[str, str]) -> EditLog:
+def _parsed(group: Location, attributes: dict[str, Any], masks: Mapping[str, str]) -> EditLog:
     if attributes["schema"] != _SCHEMA:
         raise ValueError(f"they have the layout {attributes['schema']!r}, not {_SCHEMA}")
     records, position, revision = (attributes[key] for key in ("log", "position", "revision"))
@@ -141,7 +143,7 @@ def _parsed(group: Path, attributes: dict[str, Any], masks: Mapping[str, str]) -
     return EditLog(loaded, position, revision, attributes["labels"])
 
 
-def _with_mask(group: Path, record: dict[str, Any], masks: Mapping[str, str]) -> dict[str, Any]:
+def _with_mask(group: Location, record: dict[str, Any], masks: Mapping[str, str]) -> dict[str, Any]:
     pixels = record.get("pixels")
     if pixels is None:
         return record
@@ -277,7 +279,7 @@ def free_name(path: Path) -> str:
     return f"{EDITS}_{number}"
 
 
-def kept_logs(path: Path) -> dict[str, EditLog]:
+def kept_logs(path: Location) -> dict[str, EditLog]:
     """
     Read the edits that were kept aside.
 
@@ -297,10 +299,10 @@ def kept_logs(path: Path) -> dict[str, EditLog]:
         If some are damaged.
     """
     found = {}
-    for folder in sorted(path.glob(f"{EDITS}_*")):
-        log = read_log(path, name=folder.name)
+    for name in sorted(folder.name for folder in path.glob(f"{EDITS}_*")):
+        log = read_log(path, name=name)
         if log is not None:
-            found[folder.name] = log
+            found[name] = log
     return found
 
 

@@ -96,7 +96,7 @@ class ProjectEdits(ProjectState):
         problem: OSError | None = None
         with ExitStack() as stack:
             try:
-                stack.enter_context(locked(self.path))
+                stack.enter_context(locked(self._folder))
                 events += self._take_over(writable=True)
             except _UNREACHABLE as error:
                 problem = error
@@ -153,7 +153,7 @@ class ProjectEdits(ProjectState):
         """
         events: list[str] = []
         try:
-            with self._lock, locked(self.path):
+            with self._lock, locked(self._folder):
                 unsaved = self._unsaved
                 events += self._take_over(writable=True)
                 if unsaved and events:
@@ -194,7 +194,7 @@ class ProjectEdits(ProjectState):
             with ExitStack() as stack:
                 writable = True
                 try:
-                    stack.enter_context(locked(self.path))
+                    stack.enter_context(locked(self._folder))
                 except StoreError:
                     if self._unsaved:
                         raise
@@ -260,5 +260,5 @@ class ProjectEdits(ProjectState):
         self._revision = max(revision, self._revision)
         log = EditLog([], 0, self._revision, self._digest)
         if self._segmenter is not None and not self._segmenter.edit_log:
-            write_log(self.path, log)
+            write_log(self._folder, log)
             self._saved_revision = self._revision

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sigma_scale.errors import SourceNotFoundError, StoreError
+from sigma_scale.store import UrlPath
 from sigma_scale.store.layout import COUNTS
 
 if TYPE_CHECKING:
@@ -15,13 +16,33 @@ if TYPE_CHECKING:
     from io import BufferedRandom
     from pathlib import Path
 
-__all__ = ["locked"]
+    from sigma_scale.store import Location
+
+__all__ = ["locked", "writable_folder"]
 
 _SECONDS = 10.0
 """How long to wait for another writer, which takes a fraction of a second."""
 _PAUSE = 0.005
 _FAR = 2**30
 """Byte that is locked on Windows, where what is locked can't be read: one that isn't there."""
+
+
+def writable_folder(path: Location) -> Path:
+    """
+    Folder of a store, if it is in one: object stores have no locks.
+
+    Raises
+    ------
+    StoreError
+        If it is in an object store.
+    """
+    if isinstance(path, UrlPath):
+        raise StoreError(
+            f"The store {path} is not in a local folder, and without the locks of one two programs "
+            "could overwrite each other's edits and results. Copy it to a local folder to work on "
+            "it, or make its results by `sigma-scale run`."
+        )
+    return path
 
 
 @contextmanager

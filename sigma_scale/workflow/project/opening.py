@@ -14,6 +14,7 @@ from sigma_scale import store
 from sigma_scale.errors import FileFormatError, SigmaScaleError, SigmaScaleWarning, StoreError
 from sigma_scale.features.navigation import NAVIGATOR
 from sigma_scale.store.layout import EDITS, open_group
+from sigma_scale.store.places import place_at
 from sigma_scale.workflow.datasets import SEMDataset, TEMDataset
 from sigma_scale.workflow.project.stored_settings import features_recipe, stored_settings
 from sigma_scale.workflow.segmenter import PixelSegmenter
@@ -62,18 +63,18 @@ class Opened:
     stamps: tuple[Any, ...]
 
 
-def find_store(path: str | Path) -> tuple[Path, str, Path | None]:
+def find_store(path: store.PathOrUrl) -> tuple[store.Location, str, Path | None]:
     """
     Find a store and the settings it was processed with.
 
     Parameters
     ----------
-    path : path
+    path : path or URL
         A store, or a folder of results that holds one.
 
     Returns
     -------
-    store : pathlib.Path
+    store : pathlib.Path or UrlPath
     name : str
         What to call it.
     settings : pathlib.Path or None
@@ -88,7 +89,7 @@ def find_store(path: str | Path) -> tuple[Path, str, Path | None]:
     StoreError
         If there is no finished store.
     """
-    given = Path(path)
+    given = store.locate(path)
     if given.is_file():
         raise FileFormatError(
             f"{given} is a file, not a store. Make a store of it: sigma-scale ingest {given.name}."
@@ -102,13 +103,13 @@ def find_store(path: str | Path) -> tuple[Path, str, Path | None]:
             )
     _check_edits(found)
     open_group(found)
-    settings = folder / _SETTINGS
-    with_results = found.name == _STORE and settings.is_file()
+    settings = folder / _SETTINGS if isinstance(folder, Path) else None
+    with_results = found.name == _STORE and settings is not None and settings.is_file()
     name = folder.resolve().name if with_results else found.resolve().stem
     return found.resolve(), name, settings if with_results else None
 
 
-def _check_edits(path: Path) -> None:
+def _check_edits(path: store.Location) -> None:
     """Name edits that zarr can't even list, over which it would stumble without a word."""
     for file in path.glob(f"{EDITS}*/zarr.json"):
         try:
@@ -120,38 +121,31 @@ def _check_edits(path: Path) -> None:
             ) from error
 
 
-def stamps(path: Path) -> tuple[Any, ...]:
+def stamps(path: store.Location) -> tuple[Any, ...]:
     """
     Give what changes when results are replaced.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : pathlib.Path or UrlPath
+        The store.
 
     Returns
     -------
     tuple
     """
-    return tuple(_stamp(path / name / "zarr.json") for name in GROUPS)
+    place = place_at(path)
+    return tuple(place.stamp(f"{name}/zarr.json") for name in GROUPS)
 
 
-def _stamp(file: Path) -> tuple[int, int, int] | None:
-    try:
-        stat = file.stat()
-    except OSError:
-        return None
-    return stat.st_ino, stat.st_mtime_ns, stat.st_size
-
-
-def open_derived(path: Path, image: SpectrumImage, settings_file: Path | None) -> Opened:
+def open_derived(path: store.Location, image: SpectrumImage, settings_file: Path | None) -> Opened:
     """
     Open what was derived from a map; the counts are not read.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : pathlib.Path or UrlPath
+        The store.
     image : SpectrumImage
         Its map.
     settings_file : pathlib.Path, optional
@@ -197,7 +191,7 @@ def open_derived(path: Path, image: SpectrumImage, settings_file: Path | None) -
     )  # fmt: skip
 
 
-def _belonging(path: Path) -> dict[str, xr.Dataset]:
+def _belonging(path: store.Location) -> dict[str, xr.Dataset]:
     """Results that are complete and were made of each other, as far as that is written."""
     found: dict[str, xr.Dataset] = {}
     before: Any = None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sigma_scale.spectra import SpectrumImage
+    from sigma_scale.store import Location, PathOrUrl
     from sigma_scale.workflow.datasets import SEMDataset, TEMDataset
     from sigma_scale.workflow.segmenter import PixelSegmenter
     from sigma_scale.workflow.settings import RunSettings
@@ -31,8 +32,8 @@ class Project(ProjectSteps):
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : pathlib.Path or UrlPath
+        The store. One in an object store can be looked at; edits and results are not saved there.
     image : SpectrumImage
         Its map.
     settings_file : pathlib.Path or None
@@ -42,8 +43,8 @@ class Project(ProjectSteps):
 
     Attributes
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : pathlib.Path or UrlPath
+        The store. One in an object store can be looked at; edits and results are not saved there.
     name : str
         Name of the store, or of the folder of results that it lies in.
 
@@ -56,19 +57,19 @@ class Project(ProjectSteps):
     """
 
     def __init__(
-        self, path: Path, image: SpectrumImage, settings_file: Path | None, name: str
+        self, path: Location, image: SpectrumImage, settings_file: Path | None, name: str
     ) -> None:
         self.name = name
         super().__init__(path, image, settings_file)
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
+    def open(cls, path: PathOrUrl) -> Self:
         """
         Open a stored map; its counts are not read.
 
         Parameters
         ----------
-        path : path
+        path : path or URL
             A store that ``sigma-scale ingest`` wrote, with or without the results of
             ``sigma-scale run``; or the folder of results that holds it.
 

@@ -18,7 +18,7 @@ from sigma_scale.workflow.project.edit_log import (
     write_log,
 )
 from sigma_scale.workflow.project.following import followed
-from sigma_scale.workflow.project.lock import locked
+from sigma_scale.workflow.project.lock import locked, writable_folder
 from sigma_scale.workflow.project.opening import open_derived
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sigma_scale.spectra import SpectrumImage
+    from sigma_scale.store import Location
     from sigma_scale.workflow.project.opening import Opened
     from sigma_scale.workflow.segmenter import PixelSegmenter
 
@@ -42,8 +43,8 @@ class ProjectState:
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : pathlib.Path or UrlPath
+        The store.
     image : SpectrumImage
         Its map.
     settings_file : pathlib.Path or None
@@ -53,7 +54,7 @@ class ProjectState:
     EVENTS: ClassVar[tuple[str, ...]] = ("edits", "features", "latent", "clusters", "unmixing")
     """What subscribers are told of."""
 
-    def __init__(self, path: Path, image: SpectrumImage, settings_file: Path | None) -> None:
+    def __init__(self, path: Location, image: SpectrumImage, settings_file: Path | None) -> None:
         self.path = path
         self._image = image
         self._settings_file = settings_file
@@ -70,6 +71,11 @@ class ProjectState:
         self._notify(())
 
     @property
+    def _folder(self) -> Path:
+        """Folder of the store, to write edits to; only for one that is in a folder."""
+        return writable_folder(self.path)
+
+    @property
     def _segmenter(self) -> PixelSegmenter | None:
         return self._opened.segmenter
 
@@ -80,7 +86,7 @@ class ProjectState:
         Parameters
         ----------
         callback : callable
-            Called with one of :data:`EVENTS` after each change, by the thread that made it.
+            Called with one of ``EVENTS`` after each change, by the thread that made it.
             What it raises is logged.
 
         Returns
@@ -154,10 +160,10 @@ class ProjectState:
         """Keep the edits of the store under another name, and say where they are."""
         try:
             if writable is None:
-                with locked(self.path):
-                    name = set_aside(self.path)
+                with locked(self._folder):
+                    name = set_aside(self._folder)
             elif writable:
-                name = set_aside(self.path)
+                name = set_aside(self._folder)
             else:
                 return "They stay where they are until the store can be written."
         except OSError as error:
@@ -169,8 +175,8 @@ class ProjectState:
         """Write edits that the store doesn't have beside its own; the lock is held."""
         if not self._unsaved or self._segmenter is None:
             return None
-        name = free_name(self.path)
-        write_log(self.path, self._log(self._revision), name=name)
+        name = free_name(self._folder)
+        write_log(self._folder, self._log(self._revision), name=name)
         return name
 
     def _log(self, revision: int) -> EditLog:
@@ -182,6 +188,6 @@ class ProjectState:
     def _write_edits(self) -> None:
         """Write the edits in memory; the lock is held."""
         revision = max(self._revision, self._saved_revision + 1)
-        write_log(self.path, self._log(revision))
+        write_log(self._folder, self._log(revision))
         self._revision = self._saved_revision = revision
         self._unsaved = 0
