@@ -11,7 +11,8 @@ import click
 
 import sigma_scale
 from sigma_scale import compute, config
-from sigma_scale.cli import maps, phases, view
+from sigma_scale.cli import maps, mosaic, phases, view
+from sigma_scale.cli.cluster import connected, scheduler_options
 from sigma_scale.errors import SigmaScaleError, SigmaScaleWarning
 
 __all__ = ["cli", "main"]
@@ -32,9 +33,16 @@ _INTERRUPTED = 130
     type=click.Choice(["auto", "cpu", "gpu"]),
     help="Where models are fitted; auto takes a GPU if there is a usable one.",
 )
+@scheduler_options
 @click.pass_context
 def cli(
-    context: click.Context, *, quiet: bool, memory_limit: str | None, engine: str | None
+    context: click.Context,
+    /,
+    *,
+    quiet: bool,
+    memory_limit: str | None,
+    engine: str | None,
+    **where: Any,
 ) -> None:
     """Phase maps from X-ray spectrum images of any size."""
     if context.invoked_subcommand is None:
@@ -50,6 +58,7 @@ def cli(
         compute.memory_limit()  # Whether it can be understood.
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("sigma_scale").setLevel(logging.WARNING if quiet else logging.INFO)
+    context.obj = where
 
 
 for command in (
@@ -57,12 +66,13 @@ for command in (
     phases.demo,
     view.view,
     maps.ingest,
+    mosaic.mosaic,
     maps.export,
     maps.calibrate,
     maps.info,
     maps.doctor,
 ):
-    cli.add_command(command)
+    cli.add_command(connected(command))
 
 
 def _note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

@@ -59,7 +59,9 @@ def write(path: Path, image: SpectrumImage, tiles: DenseTiles, level: int) -> No
     with _new_file(path) as file:
         data = _lay_out(file, image, tiles, level)
         with progress_bar("Writing spectra", total=tiles.shape[0] * tiles.shape[1]) as bar:
-            for written in compute.stream(_Compression(tiles, level), tiles):
+            for written in compute.stream(
+                _Compression(tiles, level), tiles, description="Compressing counts"
+            ):
                 for place, content in written.chunks:
                     with _named_errors(path):
                         data.id.write_direct_chunk((*place, 0), content)

@@ -144,7 +144,9 @@ def _write_halved(source: zarr.Array[Any], target: zarr.Array[Any], *, labels: b
         for left in range(0, target.shape[-1], TILE)
     ]
     with progress_bar("Writing smaller sizes", total=len(places)) as bar:
-        for count in compute.stream(_Halving(source, target, labels), places):
+        for count in compute.stream(
+            _Halving(source, target, labels), places, description="Writing the pyramid"
+        ):
             bar.update(count)
 
 

@@ -31,7 +31,9 @@ def write_chunks(array: zarr.Array[Any], tiles: DenseTiles) -> None:
         The spectra.
     """
     with progress_bar("Writing spectra", total=tiles.shape[0] * tiles.shape[1]) as bar:
-        for pixels in compute.stream(_TileWriter(tiles, array), tiles):
+        for pixels in compute.stream(
+            _TileWriter(tiles, array), tiles, description="Writing the export"
+        ):
             bar.update(pixels)
 
 

@@ -11,22 +11,50 @@ from typing import TYPE_CHECKING
 from sigma_scale._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from sigma_scale.mosaic.adding import add_tiles, register_added
     from sigma_scale.mosaic.checks import Finding
+    from sigma_scale.mosaic.composition import MosaicPlan, MosaicSource, compose
+    from sigma_scale.mosaic.dose import tile_doses
+    from sigma_scale.mosaic.ingest import ingest_tiles
     from sigma_scale.mosaic.layout import TileLayout
     from sigma_scale.mosaic.placement import GridRule
     from sigma_scale.mosaic.registration import Registration, register
     from sigma_scale.mosaic.tile import Tile
+    from sigma_scale.mosaic.writing import write_mosaic
 
-__all__ = ["Finding", "GridRule", "Registration", "Tile", "TileLayout", "register"]
+__all__ = [
+    "Finding",
+    "GridRule",
+    "MosaicPlan",
+    "MosaicSource",
+    "Registration",
+    "Tile",
+    "TileLayout",
+    "add_tiles",
+    "compose",
+    "ingest_tiles",
+    "register",
+    "register_added",
+    "tile_doses",
+    "write_mosaic",
+]
 
 __getattr__, __dir__, _ = lazy_exports(
     __name__,
     {
         "Finding": "checks",
         "GridRule": "placement",
+        "MosaicPlan": "composition",
+        "MosaicSource": "composition",
         "Registration": "registration",
         "Tile": "tile",
         "TileLayout": "layout",
+        "add_tiles": "adding",
+        "compose": "composition",
+        "ingest_tiles": "ingest",
         "register": "registration",
+        "register_added": "adding",
+        "tile_doses": "dose",
+        "write_mosaic": "writing",
     },
 )

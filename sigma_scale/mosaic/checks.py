@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from sigma_scale.mosaic.tile import Tile
     from sigma_scale.spectra import EnergyAxis
 
-__all__ = ["Finding", "find", "refuse"]
+__all__ = ["AXIS_TOLERANCE", "Finding", "find", "refuse"]
 
 _SIZE_TOLERANCE = 0.005
-_AXIS_TOLERANCE = 1e-6
+AXIS_TOLERANCE = 1e-6
+"""Difference in keV that is none: axes are stored with so many digits."""
 _MOST_WIDTH_RATIO = 2.0
 _LEAST_COMMON_ENERGY = 0.5
 _SHOWN = 5
@@ -183,7 +184,7 @@ def _words(axis: EnergyAxis) -> str:
 
 def _same(one: EnergyAxis, other: EnergyAxis) -> bool:
     return one.size == other.size and all(
-        abs(a - b) <= _AXIS_TOLERANCE for a, b in ((one.low, other.low), (one.high, other.high))
+        abs(a - b) <= AXIS_TOLERANCE for a, b in ((one.low, other.low), (one.high, other.high))
     )
 
 

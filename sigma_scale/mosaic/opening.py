@@ -114,7 +114,7 @@ def open_tiles(
     ]
     tiles: dict[int, Tile] = {}
     failed: dict[int, SigmaScaleError] = {}
-    for number, result in compute.stream(_open, jobs):
+    for number, result in compute.stream(_open, jobs, description="Opening tiles"):
         (tiles if isinstance(result, Tile) else failed)[number] = result
     if failed and (unreadable == "raise" or not tiles):
         number = min(failed)

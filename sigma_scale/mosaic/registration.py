@@ -247,7 +247,7 @@ def _measure(layout: TileLayout, pairs: list[_Pair], image: str, search: float) 
 
     def ready() -> Iterator[tuple[int, Floats, Floats, tuple[float, float], float]]:
         waiting: dict[int, Floats] = {}
-        for strips in compute.stream(_read_strips, reading):
+        for strips in compute.stream(_read_strips, reading, description="Reading overlaps"):
             for number, end, strip in strips:
                 if number not in waiting:
                     waiting[number] = strip
@@ -258,7 +258,7 @@ def _measure(layout: TileLayout, pairs: list[_Pair], image: str, search: float) 
 
     found: dict[int, PairShift] = {}
     with progress.progress_bar("Comparing overlaps", total=len(pairs), unit="pair") as bar:
-        for number, shift in compute.stream(_compare, ready()):
+        for number, shift in compute.stream(_compare, ready(), description="Comparing overlaps"):
             found[number] = shift
             bar.update()
     return [found[number] for number in range(len(pairs))]

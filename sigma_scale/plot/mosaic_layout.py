@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sigma_scale.plot.figures import INK, MUTED, PAPER, dress_axes, new_figure
+from sigma_scale.plot.figures import INK, MUTED, PAPER, dress_axes, fit_figure, new_figure
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -16,34 +18,56 @@ if TYPE_CHECKING:
 
     from sigma_scale.mosaic import TileLayout
 
+    Floats = NDArray[np.float64]
+
 __all__ = ["plot_mosaic_layout"]
 
 _SIDE = 6.4
-_ROOM = 1.2
 _LEAST_SIDE = 2.0
-_TILE = "#56b4e9"
+_MARGIN = 0.015
+_TILE = "#dcebf6"
 _REJECTED = "#d55e00"
 _MISSING = "#cc79a7"
-_GAP = "#e6e6e6"
+_GAP = "#c9ced3"
 _QUALITIES = "viridis"
+_DARK = 0.6
+"""Qualities below have colours on which white is read best."""
 _INCHES_PER_LETTER = 0.075
-_NEAR, _FAR = 0.66, 0.34
+_POINTS = 72.0
 _LARGEST_TEXT, _SMALLEST_TEXT = 8.0, 4.0
+_LETTER_ASPECT = 0.6
+_TEXT_SHARE = 0.75
+_LEAST_STRIP = 0.02
+"""Width of an overlap in tiles that is drawn where tiles hardly overlap, or no more."""
+
+
+class _Picture(NamedTuple):
+    """Boxes in the layout's unit, and how large they will be on paper."""
+
+    corners: Floats
+    extents: Floats
+    inches_per_unit: float
 
 
 def plot_mosaic_layout(
-    layout: TileLayout, pairs: pd.DataFrame | None = None, *, title: str | None = None
+    layout: TileLayout,
+    pairs: pd.DataFrame | None = None,
+    *,
+    unmatched: Collection[str] = (),
+    title: str | None = None,
 ) -> Figure:
     """
-    Draw the outlines and names of tiles, and the pairs that were compared.
+    Draw the outlines and names of tiles, and how well they fit where they overlap.
 
     Parameters
     ----------
     layout : TileLayout
         The tiles.
     pairs : pandas.DataFrame, optional
-        ``pairs`` of a :class:`~sigma_scale.mosaic.Registration`: those used are drawn as lines
-        between the tiles' centres, coloured by quality, those rejected dashed.
+        ``pairs`` of a :class:`~sigma_scale.mosaic.Registration`: the overlaps of those used are
+        coloured by quality, with its number where there is room; those rejected are hatched.
+    unmatched : collection of str, optional
+        Tiles that fit to no other: outlined by dashes.
     title : str, optional
         Written above.
 
@@ -64,41 +88,52 @@ def plot_mosaic_layout(
     low, high = every.min(axis=0), ends.max(axis=0)
     height, width = high - low
     drawn = np.maximum(np.array([height, width]) * _SIDE / max(height, width), _LEAST_SIDE)
-    figure = new_figure(drawn[1] + _ROOM, drawn[0] + _ROOM)
+    picture = _Picture(corners, extents, float((drawn / (height, width)).min()))
+    figure = new_figure(float(drawn[1]), float(drawn[0]))
     ax = figure.subplots()
     ax.add_patch(Rectangle((low[1], low[0]), width, height, facecolor=_GAP, edgecolor="none"))
-    for y, x, down, across in holes:
+    for hole in holes:
         ax.add_patch(
             Rectangle(
-                (x, y), across, down, facecolor=PAPER, edgecolor=_MISSING, hatch="///", lw=1.2
+                (hole[1], hole[0]), hole[3], hole[2],
+                facecolor=PAPER, edgecolor=_MISSING, hatch="///", lw=1.2,
             )
-        )
-    boxes = [
-        Rectangle((x, y), across, down)
-        for (y, x), (down, across) in zip(corners, extents, strict=True)
-    ]
-    ax.add_collection(PatchCollection(boxes, facecolor=PAPER, edgecolor="none"))
-    ax.add_collection(PatchCollection(boxes, facecolor=_TILE, edgecolor="none", alpha=0.25))
-    ax.add_collection(PatchCollection(boxes, facecolor="none", edgecolor=INK, linewidth=0.6))
-    centres = corners + extents / 2
+        )  # fmt: skip
+    boxes = _rectangles(corners, extents)
+    ax.add_collection(PatchCollection(boxes, facecolor=_TILE, edgecolor="none"))
     if pairs is not None and len(pairs):
-        _draw_pairs(figure, ax, layout, centres, pairs)
-    _draw_names(ax, layout, centres, extents * drawn.max() / max(height, width))
-    ax.set_xlim(low[1], high[1])
-    ax.set_ylim(high[0], low[0])
+        _draw_overlaps(ax, layout, picture, pairs)
+    ax.add_collection(PatchCollection(boxes, facecolor="none", edgecolor=INK, linewidth=0.6))
+    lost = [box for box, tile in zip(boxes, layout, strict=True) if tile.name in unmatched]
+    ax.add_collection(
+        PatchCollection(lost, facecolor="none", edgecolor=_REJECTED, linewidth=2.0, linestyle="--")
+    )
+    _draw_names(ax, layout, picture)
+    margin = _MARGIN * max(height, width)
+    ax.set_xlim(low[1] - margin, high[1] + margin)
+    ax.set_ylim(high[0] + margin, low[0] - margin)
     ax.set_aspect("equal")
     ax.set_xlabel(f"x ({layout.unit})")
     ax.set_ylabel(f"y ({layout.unit})")
     dress_axes(ax)
-    _draw_legend(ax, pairs, missing=bool(holes))
+    ax.spines[["left", "bottom"]].set_color(MUTED)
+    _draw_legend(ax, layout, pairs, missing=bool(holes), unmatched=bool(lost))
     if title:
-        figure.suptitle(title, size=11, color=INK, x=0.01, ha="left", parse_math=False)
+        ax.set_title(title, loc="left", size=11, color=INK, pad=24, parse_math=False)
+    fit_figure(ax, float(drawn[1]), float(drawn[0]))
     return figure
 
 
-def _missing(
-    layout: TileLayout, corners: NDArray[np.float64], extents: NDArray[np.float64]
-) -> list[NDArray[np.float64]]:
+def _rectangles(corners: Floats, extents: Floats) -> list[Any]:
+    from matplotlib.patches import Rectangle
+
+    return [
+        Rectangle((x, y), across, down)
+        for (y, x), (down, across) in zip(corners, extents, strict=True)
+    ]
+
+
+def _missing(layout: TileLayout, corners: Floats, extents: Floats) -> list[Floats]:
     """Where tiles of empty cells would lie: y, x, height and width of each."""
     gaps = layout.missing
     if not gaps:
@@ -110,66 +145,96 @@ def _missing(
     return [np.concatenate([np.array([1.0, row, column]) @ plane, usual]) for row, column in gaps]
 
 
-def _draw_pairs(
-    figure: Figure, ax: Axes, layout: TileLayout, centres: NDArray[np.float64], pairs: pd.DataFrame
-) -> None:
-    from matplotlib.collections import LineCollection
+def _draw_overlaps(ax: Axes, layout: TileLayout, picture: _Picture, pairs: pd.DataFrame) -> None:
+    from matplotlib.collections import PatchCollection
 
     number = {tile.name: n for n, tile in enumerate(layout)}
-    ends = np.array(
-        [
-            (centres[number[a], ::-1], centres[number[b], ::-1])
-            for a, b in zip(pairs["tile_a"], pairs["tile_b"], strict=True)
-        ]
-    )
-    # Not from centre to centre, so that the names stay readable.
-    lines = np.stack(
-        [_NEAR * ends[:, 0] + _FAR * ends[:, 1], _FAR * ends[:, 0] + _NEAR * ends[:, 1]]
-    )
-    lines = lines.transpose(1, 0, 2)
+    a, b = ([number[name] for name in pairs[end]] for end in ("tile_a", "tile_b"))
+    corners, ends = picture.corners, picture.corners + picture.extents
+    low, high = np.maximum(corners[a], corners[b]), np.minimum(ends[a], ends[b])
+    least = _LEAST_STRIP * np.minimum(picture.extents[a], picture.extents[b])
+    sizes = np.maximum(high - low, least)
+    strips = _rectangles((low + high - sizes) / 2, sizes)
     used = pairs["used"].to_numpy(bool)
-    good = LineCollection(list(lines[used]), cmap=_QUALITIES, linewidths=2.4, capstyle="round")
-    good.set_array(pairs["quality"].to_numpy(float)[used])
+    qualities = pairs["quality"].to_numpy(float)
+    good = PatchCollection(
+        [strip for strip, taken in zip(strips, used, strict=True) if taken],
+        cmap=_QUALITIES, edgecolor="none",
+    )  # fmt: skip
+    good.set_array(qualities[used])
     good.set_clim(0.0, 1.0)
     ax.add_collection(good)
     ax.add_collection(
-        LineCollection(list(lines[~used]), colors=_REJECTED, linewidths=1.4, linestyles="dotted")
-    )
-    bar = figure.colorbar(good, ax=ax, shrink=0.6, pad=0.02)
+        PatchCollection(
+            [strip for strip, taken in zip(strips, used, strict=True) if not taken],
+            facecolor=PAPER, edgecolor=_REJECTED, hatch="xxxxx", linewidth=0.8,
+        )
+    )  # fmt: skip
+    # All or none: a few numbers among many overlaps would look like marks.
+    room = float(np.median(sizes.min(axis=1))) * picture.inches_per_unit * _POINTS
+    for strip, quality, taken in zip(strips, qualities, used, strict=True):
+        if taken and _TEXT_SHARE * room >= _SMALLEST_TEXT:
+            _write_quality(ax, strip, quality, picture.inches_per_unit)
+    bar = ax.figure.colorbar(good, cax=ax.inset_axes((1.03, 0.2, 0.03, 0.6)))
     bar.set_label("Quality of the overlap", size=9, color=INK)
     bar.ax.tick_params(labelsize=8, colors=INK)
     bar.outline.set_visible(False)
 
 
-def _draw_names(
-    ax: Axes, layout: TileLayout, centres: NDArray[np.float64], inches: NDArray[np.float64]
-) -> None:
+def _write_quality(ax: Axes, strip: Any, quality: float, inches_per_unit: float) -> None:
+    """Write a quality into its overlap, along it, if there is room."""
+    down, across = strip.get_height() * inches_per_unit, strip.get_width() * inches_per_unit
+    text = f"{quality:.2f}"
+    size = _POINTS * min(
+        _TEXT_SHARE * min(down, across), 0.5 * max(down, across) / (_LETTER_ASPECT * len(text))
+    )
+    if size >= _SMALLEST_TEXT:
+        x, y = strip.get_center()
+        ax.text(
+            x, y, text, size=min(size, _LARGEST_TEXT), ha="center", va="center",
+            rotation=90 if down > across else 0, color=PAPER if quality < _DARK else INK,
+        )  # fmt: skip
+
+
+def _draw_names(ax: Axes, layout: TileLayout, picture: _Picture) -> None:
     """Write names where they can be read: whole, else row and column, else none."""
     names = [tile.name for tile in layout]
-    room = float(np.median(inches[:, 1])) / _INCHES_PER_LETTER
+    room = float(np.median(picture.extents[:, 1])) * picture.inches_per_unit / _INCHES_PER_LETTER
     if max(map(len, names)) > room and all(tile.row is not None for tile in layout):
         names = [f"{tile.row},{tile.column}" for tile in layout]
     longest = max(map(len, names))
     size = min(_LARGEST_TEXT, _LARGEST_TEXT * room / longest)
     if size < _SMALLEST_TEXT:
         return
+    centres = picture.corners + picture.extents / 2
     for name, (y, x) in zip(names, centres, strict=True):
         ax.text(x, y, name, size=size, ha="center", va="center", color=INK, parse_math=False)
 
 
-def _draw_legend(ax: Axes, pairs: pd.DataFrame | None, *, missing: bool) -> None:
-    from matplotlib.lines import Line2D
+def _draw_legend(
+    ax: Axes, layout: TileLayout, pairs: pd.DataFrame | None, *, missing: bool, unmatched: bool
+) -> None:
     from matplotlib.patches import Patch
 
-    entries: list[Any] = [Patch(facecolor=_GAP, label="Not covered")]
+    from sigma_scale.mosaic.overview import covered_share
+
+    entries: list[Any] = []
+    if covered_share(layout) < 1:
+        entries.append(Patch(facecolor=_GAP, label="Not covered"))
     if missing:
         entries.append(
             Patch(facecolor=PAPER, edgecolor=_MISSING, hatch="///", label="Missing tile")
         )
     if pairs is not None and not pairs["used"].all():
-        entries.append(Line2D([], [], color=_REJECTED, lw=1.4, ls=":", label="Pair not used"))
-    ax.legend(
-        handles=entries, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize=8,
-        frameon=False, labelcolor=INK, borderaxespad=0.2,
-    )  # fmt: skip
-    ax.spines[["left", "bottom"]].set_color(MUTED)
+        entries.append(
+            Patch(facecolor=PAPER, edgecolor=_REJECTED, hatch="xxxxx", label="Pair not used")
+        )
+    if unmatched:
+        entries.append(
+            Patch(facecolor="none", edgecolor=_REJECTED, ls="--", lw=2.0, label="Matches no other")
+        )
+    if entries:
+        ax.legend(
+            handles=entries, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(entries),
+            fontsize=8, frameon=False, labelcolor=INK, borderaxespad=0.2, columnspacing=1.4,
+        )  # fmt: skip

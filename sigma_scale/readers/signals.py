@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from sigma_scale.spectra import BlockSource
 
     Signal = dict[str, Any]
+
+_units = threading.Lock()
+"""pint makes its table of units when it is first used, and a second thread sees half of it."""
 
 __all__ = [
     "choose_eds",
@@ -228,7 +232,8 @@ def micrometres(length: Any, units: Any) -> float | None:
     if name.lower() == "px":  # to pint, a px is a length: 1/96 inch
         return None
     try:
-        size = abs(float(pint.Quantity(float(length), name).to("µm").magnitude))
+        with _units:
+            size = abs(float(pint.Quantity(float(length), name).to("µm").magnitude))
     except (pint.PintError, ArithmeticError, AttributeError, ValueError, TypeError, SyntaxError):
         return None
     return size if size > 0 and math.isfinite(size) else None

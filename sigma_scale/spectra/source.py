@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -11,9 +11,11 @@ from sigma_scale.errors import EmptyMapError, ParameterError
 from sigma_scale.spectra.events import EventBlock, check_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from numpy.typing import NDArray
+
+    Kept = TypeVar("Kept")
 
 __all__ = ["CHUNK_PIXELS", "ArraySource", "BlockSource", "Scratch", "block_slices"]
 
@@ -31,6 +33,7 @@ class Scratch:
 
     def __init__(self) -> None:
         self._buffers: dict[str, NDArray[np.uint8]] = {}
+        self._kept: dict[str, Any] = {}
 
     def take(self, purpose: str, size: int) -> NDArray[np.uint8]:
         """Return ``size`` bytes with any content; those taken before for it are overwritten."""
@@ -39,6 +42,13 @@ class Scratch:
             buffer = np.empty(size + size // 4, dtype=np.uint8)
             self._buffers[purpose] = buffer
         return buffer[:size]
+
+    def keep(self, purpose: str, make: Callable[[], Kept]) -> Kept:
+        """Return what a source wants to find again at the next block; made the first time."""
+        if purpose not in self._kept:
+            self._kept[purpose] = make()
+        kept: Kept = self._kept[purpose]
+        return kept
 
 
 @runtime_checkable

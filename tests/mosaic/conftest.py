@@ -11,6 +11,7 @@ import pytest
 from sigma_scale.spectra import EnergyAxis, MapMetadata, SpectrumImage
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "readers"))  # the writers of files
+sys.path.insert(0, str(Path(__file__).parent))  # the dense oracles
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """HyperSpy's files as HyperSpy writes them: counts, axes, metadata, and what is refused."""
 
 import shutil
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -259,3 +261,22 @@ def test_a_hyperspy_file_goes_to_a_store_and_back(make_file, tmp_path):
     again = read(tmp_path / "map.zarr")
     np.testing.assert_array_equal(again.to_xarray(), data)
     assert again.metadata == image.metadata.with_hashes()
+
+
+def test_units_are_understood_by_many_threads_at_once():
+    # In a process of its own: the fault was in pint's first use.
+    code = (
+        "import threading\n"
+        "from sigma_scale.readers.signals import micrometres\n"
+        "barrier, found = threading.Barrier(8), []\n"
+        "def read():\n"
+        "    barrier.wait()\n"
+        "    found.append(micrometres(500, 'nm'))\n"
+        "threads = [threading.Thread(target=read) for _ in range(8)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "print(found)\n"
+    )
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    assert ended.stdout.strip() == str([0.5] * 8)
