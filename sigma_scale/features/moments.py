@@ -26,7 +26,7 @@ class ExactSums(NamedTuple):
 
     number: int
     first: Fraction | None
-    """None if a value is not finite."""
+    """None if a value is infinite."""
     second: Fraction | None
 
 
@@ -37,13 +37,17 @@ def chunk_sums(values: NDArray[np.float32]) -> list[ExactSums]:
     Parameters
     ----------
     values : array, shape (..., features), float32
-        Squares of float32 are exact in float64, which is why wider types won't do.
+        Squares of float32 are exact in float64, which is why wider types won't do. NaN stands for
+        what was not measured and takes no part.
     """
     columns = values.reshape(-1, values.shape[-1])
     return [_column_sums(column.astype(np.float64)) for column in columns.T]
 
 
 def _column_sums(column: NDArray[np.float64]) -> ExactSums:
+    missing = np.isnan(column)
+    if missing.any():
+        column = column[~missing]
     if not np.isfinite(column).all():
         return ExactSums(column.size, None, None)
     return ExactSums(column.size, _exact_sum(column), _exact_sum(column * column))
@@ -90,7 +94,7 @@ def mean_and_std(sums: Iterable[ExactSums]) -> NDArray[np.float64]:
     Returns
     -------
     array, shape (2, features), float64
-        NaN for a feature with values that are not finite.
+        NaN for a feature without values, or with infinite ones.
     """
     return np.array([_moments(part) for part in sums]).T
 

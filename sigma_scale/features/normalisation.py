@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sigma_scale import compute
 from sigma_scale.errors import ParameterError
 from sigma_scale.features.moments import add_sums, chunk_sums, mean_and_std
 
@@ -36,12 +37,13 @@ def neighbour_averaging(maps: xr.DataArray) -> xr.DataArray:
     Parameters
     ----------
     maps : xarray.DataArray, shape (y, x, line)
-        Feature maps, lazy or not.
+        Feature maps, lazy or not. Values that are NaN were not measured.
 
     Returns
     -------
     xarray.DataArray, shape (y, x, line), float32
-        Mean over the 3 x 3 neighbourhood; at the edges over the neighbours that exist.
+        Mean over the 3 x 3 neighbourhood; at the edges, and beside gaps, over the neighbours that
+        exist. What is NaN stays NaN.
     """
     if not _is_lazy(maps):
         return _result(maps, _mean_of_neighbours(np.asarray(maps.data)), "neighbour_averaging")
@@ -63,6 +65,9 @@ def _mean_of_neighbours(maps: NDArray[Any]) -> NDArray[np.float32]:
     from scipy.ndimage import convolve1d
 
     ones = np.ones(_WINDOW)
+    measured = ~np.isnan(maps)
+    if not measured.all():
+        return _mean_of_measured(maps, measured, ones)
     summed = maps.astype(np.float64)
     number = np.ones(maps.shape[:2])
     for axis in (0, 1):
@@ -73,6 +78,25 @@ def _mean_of_neighbours(maps: NDArray[Any]) -> NDArray[np.float32]:
     return averaged
 
 
+def _mean_of_measured(
+    maps: NDArray[Any], measured: NDArray[np.bool_], ones: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Mean over the measured neighbours, feature by feature to save memory."""
+    from scipy.ndimage import convolve1d
+
+    averaged = np.full(maps.shape, np.nan, np.float32)
+    for feature in range(maps.shape[2]):
+        known = measured[:, :, feature]
+        summed = np.where(known, maps[:, :, feature], 0.0).astype(np.float64)
+        number = known.astype(np.float64)
+        for axis in (0, 1):
+            summed = convolve1d(summed, ones, axis=axis, mode="constant")
+            number = convolve1d(number, ones, axis=axis, mode="constant")
+        # What is added for gaps is 0: next to none, the mean is the same as without gaps.
+        averaged[:, :, feature][known] = summed[known] / number[known]
+    return averaged
+
+
 def zscore(maps: xr.DataArray) -> xr.DataArray:
     """
     Subtract each feature's mean over the map and divide by its standard deviation.
@@ -80,23 +104,32 @@ def zscore(maps: xr.DataArray) -> xr.DataArray:
     Parameters
     ----------
     maps : xarray.DataArray, shape (y, x, line)
-        Feature maps, lazy or not.
+        Feature maps, lazy or not. Values that are NaN were not measured and take no part.
 
     Returns
     -------
     xarray.DataArray, shape (y, x, line), float32
-        With the population standard deviation; a constant feature gives zeros. The values do not
-        depend on the chunks, to the last bit.
+        With the population standard deviation; a constant feature gives zeros, and NaN stays NaN.
+        The values do not depend on the chunks, to the last bit.
     """
     if not _is_lazy(maps):
         moments = mean_and_std(chunk_sums(np.asarray(maps.data, dtype=np.float32)))
         return _result(maps, _standardise(np.asarray(maps.data), moments), "zscore")
-    import dask.array as da
+    return _standardised(maps, _lazy_moments(maps))
+
+
+def _lazy_moments(maps: xr.DataArray) -> Any:
     from dask.delayed import delayed
 
+    data = maps.data.rechunk({2: -1}).astype(np.float32)
+    parts = [delayed(chunk_sums, pure=True)(block) for block in _blocks(data)]
+    return delayed(_join, pure=True)(parts)
+
+
+def _standardised(maps: xr.DataArray, moments: Any) -> xr.DataArray:
+    import dask.array as da
+
     data = maps.data.rechunk({2: -1})
-    parts = [delayed(chunk_sums, pure=True)(block) for block in _blocks(data.astype(np.float32))]
-    moments = delayed(_join, pure=True)(parts)
     standardised = da.map_blocks(
         _standardise,
         data,
@@ -119,6 +152,7 @@ def _standardise(maps: NDArray[Any], moments: NDArray[np.float64]) -> NDArray[np
     mean, std = moments
     centred = maps.astype(np.float32).astype(np.float64) - mean
     scores = np.divide(centred, std, out=np.zeros_like(centred), where=std != 0)
+    scores[np.isnan(centred)] = np.nan  # Also where a feature is constant.
     standardised: NDArray[np.float32] = scores.astype(np.float32)
     return standardised
 
@@ -135,7 +169,7 @@ def softmax(maps: xr.DataArray) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray, shape (y, x, line), float32
-        Positive, summing to 1 at each pixel.
+        Positive, summing to 1 at each pixel; NaN at pixels with NaN.
     """
     if not _is_lazy(maps):
         return _result(maps, _softmax(np.asarray(maps.data)), "softmax")
@@ -160,7 +194,9 @@ NORMALISATIONS: Mapping[str, Normalisation] = {
 """Normalisations by name, as settings files spell them."""
 
 
-def normalise_features(maps: xr.DataArray, steps: Sequence[str | Normalisation]) -> xr.DataArray:
+def normalise_features(
+    maps: xr.DataArray, steps: Sequence[str | Normalisation], *, streamed: bool = False
+) -> xr.DataArray:
     """
     Apply normalisations one after the other.
 
@@ -170,6 +206,10 @@ def normalise_features(maps: xr.DataArray, steps: Sequence[str | Normalisation])
         Feature maps.
     steps : sequence of str or callable
         Names from :data:`NORMALISATIONS`, or functions from feature maps to feature maps.
+    streamed : bool, default: False
+        Read lazy maps once for each z-score, now, for its means and standard deviations. What is
+        lazy afterwards needs no more than a few chunks at a time; otherwise each chunk waits in
+        memory for the last one. The values are the same.
 
     Returns
     -------
@@ -181,7 +221,10 @@ def normalise_features(maps: xr.DataArray, steps: Sequence[str | Normalisation])
         If a name is not known.
     """
     for step in steps:
-        if callable(step):
+        if streamed and _is_lazy(maps) and (step == "zscore" or step is zscore):
+            (moments,) = compute.run(_lazy_moments(maps), description="Means of the features")
+            maps = _standardised(maps, moments)
+        elif callable(step):
             maps = step(maps)
         elif step in NORMALISATIONS:
             maps = NORMALISATIONS[step](maps)

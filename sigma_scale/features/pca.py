@@ -22,6 +22,7 @@ import numpy as np
 
 from sigma_scale import compute
 from sigma_scale.errors import EmptyMapError, ParameterError
+from sigma_scale.features.dose import bin_dose_images
 from sigma_scale.preprocess import rebin_image
 from sigma_scale.spectra import EventBlock, Processing, SpectrumImage
 from sigma_scale.spectra.binned import processed_region
@@ -96,6 +97,7 @@ def denoise_pca(image: SpectrumImage, n_components: int = 10) -> SpectrumImage:
     images = dict(image.images)
     if image.navigation is not None:
         images["navigation"] = rebin_image(image.navigation, (factors[1], factors[0]))
+    images |= bin_dose_images(image)
     return replace(
         image,
         source=DenoisedSource(image.source, factors, left, right),

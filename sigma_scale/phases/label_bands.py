@@ -9,6 +9,7 @@ import numpy as np
 
 from sigma_scale import compute
 from sigma_scale.errors import EmptyMapError, ParameterError
+from sigma_scale.features.dose import MEASURED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 __all__ = [
     "LabelBands",
     "as_label_map",
+    "count_gaps",
     "count_labels",
     "load",
+    "measured_of",
     "pixel_size_um",
     "prepare",
     "row_bands",
@@ -261,6 +264,37 @@ def count_labels(labels: xr.DataArray) -> dict[int, int]:
         for label, count in zip(*_unique(values), strict=True):
             counted[label] = counted.get(label, 0) + count
     return dict(sorted(counted.items()))
+
+
+def count_gaps(labels: xr.DataArray) -> int:
+    """
+    Pixels that belong to no cluster because nothing was measured there, band by band.
+
+    Parameters
+    ----------
+    labels : xarray.DataArray, shape (y, x), integer
+        As :func:`as_label_map` gives it.
+
+    Returns
+    -------
+    int
+        Pixels with a negative label where the coordinate ``measured`` is false; 0 without it.
+    """
+    measured = measured_of(labels)
+    if measured is None:
+        return 0
+    bands = row_bands(labels.shape, [labels.data])
+    return sum(
+        int(np.count_nonzero((load(labels.data[a:b]) < 0) & ~load(measured[a:b]))) for a, b in bands
+    )
+
+
+def measured_of(maps: xr.DataArray) -> Any:
+    """Which pixels of a map were measured, shape (y, x), bool, lazy or not; None: all of them."""
+    if MEASURED not in maps.coords:
+        return None
+    measured = maps.coords[MEASURED].transpose("y", "x").data
+    return measured.astype(bool)
 
 
 def _unique(values: NDArray[Any]) -> tuple[list[int], list[int]]:

@@ -11,8 +11,10 @@ from sigma_scale.errors import EmptyMapError, ParameterError
 from sigma_scale.phases.label_bands import (
     NOISE,
     as_label_map,
+    count_gaps,
     count_labels,
     load,
+    measured_of,
     pixel_size_um,
     row_bands,
 )
@@ -44,7 +46,9 @@ def proportions(
     Parameters
     ----------
     labels : xarray.DataArray, dask or NumPy array, shape (y, x), int
-        Cluster of each pixel; negative ones are noise. May be lazy.
+        Cluster of each pixel; negative ones are noise. May be lazy. Where a coordinate
+        ``measured`` (y, x) is false, as in the gaps of a mosaic, pixels without a cluster are
+        left out.
     pixel_area : float, optional
         Area of a pixel in µm². None: from the coordinates, where they are in micrometres.
     names : mapping of int to str, optional
@@ -56,14 +60,14 @@ def proportions(
     -------
     pandas.DataFrame
         One row per label, in their order, noise (label -1) last. Columns: ``name`` where names
-        are given; ``pixels``, int64; ``share`` of all pixels, noise included, 0 to 1;
+        are given; ``pixels``, int64; ``share`` of all measured pixels, noise included, 0 to 1;
         ``share_error``, its standard error; ``area_um2`` and ``area_error_um2`` where the area of
         a pixel is known.
 
     Raises
     ------
     EmptyMapError
-        If there are no pixels.
+        If there are no pixels, or none was measured.
     ParameterError
         If the labels are not whole numbers with the dimensions (y, x), or the area is not positive.
 
@@ -76,14 +80,15 @@ def proportions(
     source = as_label_map(labels)
     area = _pixel_area(source, pixel_area)
     counted = count_labels(source)
-    n_noise = counted.pop(NOISE, 0)
+    n_gaps = count_gaps(source)
+    n_noise = counted.pop(NOISE, 0) - n_gaps
     wanted = sorted({*counted, *(int(label) for label in phases or () if label >= 0)})
     counts = {label: counted.get(label, 0) for label in wanted}
     if n_noise:
         counts[NOISE] = n_noise
     pixels = np.array(list(counts.values()), np.int64)
     table = pd.DataFrame({"pixels": pixels}, index=pd.Index(list(counts), name="label"))
-    return _with_shares(table.astype(np.int64), source.size, area, names)
+    return _with_shares(table.astype(np.int64), source.size - n_gaps, area, names)
 
 
 def soft_proportions(
@@ -101,7 +106,8 @@ def soft_proportions(
         Probability of each cluster in each pixel, 0 to 1; the name of the third dimension is
         free, and its coordinate, if there is one, has the labels (else they count from 0). What
         they lack of 1 in a pixel is noise, and so is a pixel with NaN. May be lazy. Abundances
-        that sum to 1 serve too.
+        that sum to 1 serve too. Where a coordinate ``measured`` (y, x) is false, pixels without
+        any probability are left out.
     pixel_area : float, optional
         Area of a pixel in µm². None: from the coordinates, where they are in micrometres.
     names : mapping of int to str, optional
@@ -118,7 +124,7 @@ def soft_proportions(
     Raises
     ------
     EmptyMapError
-        If there are no pixels or no clusters.
+        If there are no pixels or no clusters, or no pixel was measured.
     ParameterError
         If values are below 0 or above 1, or those of a pixel sum to more than 1 (by more than
         1e-4); if the dimensions are others, labels are not whole numbers, or the area is not
@@ -136,14 +142,21 @@ def soft_proportions(
     labels = labels_of(source)
     bands = row_bands(source.shape, [source.data], pixels=max(_BAND_VALUES // n, 1))
     sums, variances = np.zeros((height, n + 1)), np.zeros((height, n + 1))
+    measured = measured_of(source)
+    n_gaps = 0
     for start, stop in bands:
-        _sum_band(load(source.data[start:stop]), start, sums[start:stop], variances[start:stop])
+        values = load(source.data[start:stop])
+        _sum_band(values, start, sums[start:stop], variances[start:stop])
+        if measured is not None:
+            without = ~(values > 0).any(axis=2)
+            n_gaps += int(np.count_nonzero(without & ~load(measured[start:stop])))
     # Sums of single rows were made from left to right: the result doesn't depend on the bands.
     pixels, variance = sums.sum(axis=0), variances.sum(axis=0)
+    pixels[-1] -= n_gaps  # A whole pixel of noise each, without any variance.
     kept = slice(None) if pixels[-1] > 0 else slice(-1)
     index = pd.Index(np.append(labels, NOISE)[kept], name="label")
     table = pd.DataFrame({"pixels": pixels[kept]}, index=index)
-    n_pixels = height * width
+    n_pixels = height * width - n_gaps
     table = _with_shares(table, n_pixels, area, names)
     place = list(table.columns).index("share_error") + 1
     table.insert(place, "assignment_error", np.sqrt(variance[kept]) / n_pixels)
@@ -216,6 +229,8 @@ def _with_shares(
     table: pd.DataFrame, n_pixels: int, area: float | None, names: Mapping[int, str] | None
 ) -> pd.DataFrame:
     """Add shares, errors, areas and names to a table of pixels."""
+    if n_pixels == 0:
+        raise EmptyMapError("No pixel was measured: all of the map is a gap.")
     pixels = table["pixels"].to_numpy()
     share = pixels / n_pixels
     table["share"] = share

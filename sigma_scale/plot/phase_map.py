@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sigma_scale.errors import ParameterError, ShapeMismatchError
+from sigma_scale.features.dose import MEASURED
 from sigma_scale.plot.figures import INK, MUTED, fit_figure, new_figure, root_figure
 from sigma_scale.plot.maps import dress_map
-from sigma_scale.plot.palette import NOISE, complete_colours
+from sigma_scale.plot.palette import NOISE, NOISE_COLOUR, complete_colours
 from sigma_scale.plot.scale_bar import add_scale_bar, map_frame
 from sigma_scale.plot.thinning import as_blocks, thin
 
@@ -101,12 +102,13 @@ def area_shares(labels: xr.DataArray) -> dict[int, float]:
     Parameters
     ----------
     labels : xarray.DataArray, shape (y, x), integers
-        Label map, in memory or backed by dask; every pixel is counted, block by block.
+        Label map, in memory or backed by dask; every pixel is counted, block by block. Where a
+        coordinate ``measured`` (y, x) is false, noise is none, but a gap between measured pixels.
 
     Returns
     -------
     dict of int to float
-        Shares of all pixels, noise included, by label in rising order; they sum to 1.
+        Shares of all pixels but gaps, noise included, by label in rising order; they sum to 1.
 
     Raises
     ------
@@ -122,7 +124,16 @@ def area_shares(labels: xr.DataArray) -> dict[int, float]:
     totals: Counter[int] = Counter()
     for found in compute(*(count(block) for block in blocks), scheduler=_scheduler(labels)):
         totals.update(found)
-    return {label: totals[label] / labels.size for label in sorted(totals)}
+    totals[NOISE] -= _gaps(labels)
+    n_pixels = max(totals.total(), 1)
+    return {label: totals[label] / n_pixels for label in sorted(totals) if totals[label] > 0}
+
+
+def _gaps(labels: xr.DataArray) -> int:
+    if MEASURED not in labels.coords:
+        return 0
+    gaps = (labels < 0) & ~labels.coords[MEASURED].astype(bool)
+    return int(gaps.sum())
 
 
 def _scheduler(labels: xr.DataArray) -> str | None:
@@ -227,7 +238,8 @@ def plot_phase_map(
     Parameters
     ----------
     labels : xarray.DataArray, shape (y, x), int32
-        Number of each pixel's phase, -1 for noise; in memory or backed by dask.
+        Number of each pixel's phase, -1 for noise; in memory or backed by dask. Noise where a
+        coordinate ``measured`` (y, x) is false is a gap: it is not drawn and has no area.
     names : mapping of int to str, optional
         Names of some or all phases.
     colours : mapping of int to str, optional
@@ -272,7 +284,7 @@ def plot_phase_map(
     if ax is None:
         ax = new_figure(width + 2.0, height + 0.8).add_subplot()
     ax.imshow(
-        label_image(np.asarray(small.values), palette),
+        _picture(labels, small, palette, max_side),
         extent=(corner.left, corner.right, corner.bottom, corner.top),
         aspect="auto",
         interpolation="nearest",
@@ -283,3 +295,18 @@ def plot_phase_map(
     if own:
         fit_figure(ax, width, height)
     return root_figure(ax)
+
+
+def _picture(
+    labels: xr.DataArray, small: xr.DataArray, palette: Mapping[int, str], max_side: int
+) -> npt.NDArray[np.uint8]:
+    """Colours of a label map brought down to a small one; gaps are transparent."""
+    values = np.asarray(small.values)
+    noise = {NOISE: NOISE_COLOUR} if (values == NOISE).any() else {}
+    picture = label_image(values, {**noise, **palette})
+    if MEASURED not in labels.coords:
+        return picture
+    measured = labels.coords[MEASURED].transpose("y", "x").astype(np.int8)
+    known = np.asarray(thin(measured, max_side=max_side, method="mode").values) > 0
+    shown = known | (values >= 0)
+    return np.dstack([picture, np.where(shown, 255, 0).astype(np.uint8)])

@@ -122,9 +122,9 @@ def test_a_single_pixel_gives_zeros():
     assert (zscore(make_maps((1, 1, 4))).values == 0).all()
 
 
-def test_nan_spoils_its_own_feature_only():
+def test_infinity_spoils_its_own_feature_only():
     maps = make_maps((5, 6, 2))
-    maps[2, 3, 1] = np.nan
+    maps[2, 3, 1] = np.inf
     scores = zscore(maps).values
     assert np.isnan(scores[:, :, 1]).all()
     assert np.isfinite(scores[:, :, 0]).all()
@@ -177,3 +177,66 @@ def test_recipe_records_the_steps_and_nothing_is_mutated():
     assert maps.identical(before)
     assert maps.attrs["recipe"] == {"function": "line_intensity"}
     assert result["line"].identical(maps["line"])
+
+
+# Gaps
+
+
+def with_gaps(shape=(12, 14, 3), seed=0):
+    maps = make_maps(shape, seed=seed)
+    missing = np.random.default_rng(seed + 1).random(shape[:2]) < 0.2
+    missing[3:8, 4:9] = True
+    maps.values[missing] = np.nan
+    maps.values[0, 0, 1] = np.nan  # one feature only
+    return maps
+
+
+def naive_average_of_known(values):
+    result = np.full(values.shape, np.nan)
+    for y, x, feature in np.argwhere(~np.isnan(values)):
+        around = values[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2, feature].astype(float)
+        known = around[~np.isnan(around)]
+        result[y, x, feature] = math.fsum(known) / len(known)
+    return result
+
+
+def test_neighbour_averaging_leaves_gaps_out():
+    maps = with_gaps()
+    averaged = neighbour_averaging(maps)
+    assert averaged.dtype == np.float32
+    np.testing.assert_allclose(averaged, naive_average_of_known(maps.values), rtol=1e-6)
+
+
+def test_gaps_change_nothing_that_they_do_not_touch():
+    whole = make_maps((12, 14, 3))
+    cut = whole.copy(deep=True)
+    cut.values[:3] = np.nan
+    np.testing.assert_array_equal(neighbour_averaging(cut)[4:], neighbour_averaging(whole)[4:])
+    np.testing.assert_array_equal(softmax(cut)[3:], softmax(whole)[3:])
+
+
+def test_zscore_leaves_gaps_out():
+    maps = with_gaps()
+    values = maps.values.astype(float)
+    expected = (values - np.nanmean(values, axis=(0, 1))) / np.nanstd(values, axis=(0, 1))
+    np.testing.assert_allclose(zscore(maps), expected, rtol=1e-5, atol=1e-6)
+    constant = maps.where(np.isnan(maps), 4.0)
+    scores = zscore(constant).values
+    np.testing.assert_array_equal(np.isnan(scores), np.isnan(maps.values))
+    assert (scores[~np.isnan(scores)] == 0).all()
+
+
+def test_softmax_keeps_gaps():
+    maps = with_gaps()
+    shares = softmax(maps / 30.0).values
+    missing = np.isnan(maps.values).any(axis=2)
+    assert np.isnan(shares[missing]).all()
+    np.testing.assert_allclose(shares[~missing].sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("step", NORMALISATIONS)
+@pytest.mark.parametrize("chunk", [(5, 4, 2), (12, 14, 3), (1, 1, 1), (3, 14, 3)])
+def test_maps_with_gaps_are_the_same_for_any_chunks(step, chunk):
+    maps = with_gaps()
+    expected = NORMALISATIONS[step](maps)
+    np.testing.assert_array_equal(NORMALISATIONS[step](in_chunks(maps, chunk)), expected)

@@ -182,3 +182,50 @@ def test_bad_probabilities_are_named() -> None:
         soft_proportions(maps[:0])
     with pytest.raises(ParameterError, match="pixel_area"):
         soft_proportions(maps, pixel_area=-1)
+
+
+# Gaps
+
+
+def with_gaps(labels: xr.DataArray) -> xr.DataArray:
+    """Of the pixels without a cluster only one was measured, and one of a cluster was not."""
+    measured = labels >= 0
+    measured[0, 3] = True
+    measured[1, 0] = False
+    return labels.assign_coords(measured=measured.drop_vars(("y", "x")))
+
+
+GAPPED = np.array([[0, 0, 3, -1, -1], [0, 3, 3, 3, -1]], np.int32)
+
+
+def test_gaps_are_no_noise_and_have_no_area() -> None:
+    labels = with_gaps(as_map(GAPPED))
+    table = proportions(labels)
+    assert list(table["pixels"]) == [3, 4, 1]
+    assert list(table["share"]) == [3 / 8, 4 / 8, 1 / 8]
+    assert list(table["area_um2"]) == [1.5, 2.0, 0.5]
+    pd.testing.assert_frame_equal(table, proportions(as_map(LABELS)))
+    pd.testing.assert_frame_equal(proportions(labels.chunk({"y": 1, "x": 2})), table)
+    with mock.patch.object(label_bands, "_BAND_PIXELS", 5):
+        pd.testing.assert_frame_equal(proportions(labels.T), table)
+
+
+def test_gaps_have_no_probabilities() -> None:
+    labels = with_gaps(as_map(GAPPED))
+    shares = xr.DataArray(
+        np.stack([GAPPED == 0, GAPPED == 3], axis=2) * 0.9,
+        dims=("y", "x", "cluster"),
+        coords={"cluster": [0, 3], **labels.coords},
+    )
+    shares[0, 4] = np.nan
+    table = soft_proportions(shares)
+    np.testing.assert_allclose(table["pixels"], [2.7, 3.6, 1.7])
+    np.testing.assert_allclose(table["share"], np.array([2.7, 3.6, 1.7]) / 8)
+    np.testing.assert_allclose(table["assignment_error"] * 8, np.sqrt([0.27, 0.36, 0.63]))
+
+
+def test_a_map_that_was_not_measured_has_no_proportions() -> None:
+    labels = as_map(np.full((2, 3), -1, np.int32))
+    nowhere = labels.assign_coords(measured=(("y", "x"), np.zeros((2, 3), bool)))
+    with pytest.raises(EmptyMapError, match="gap"):
+        proportions(nowhere)

@@ -106,3 +106,28 @@ def test_wrong_labels_are_refused():
         plot_phase_map(make_map(np.zeros((0, 3), np.int32)))
     with pytest.raises(ParameterError, match="'bluish'"):
         plot_phase_map(make_map(np.zeros((3, 3), np.int32)), colours={0: "bluish"})
+
+
+@pytest.mark.parametrize("max_side", [2000, 20])
+def test_gaps_are_neither_drawn_nor_counted(max_side):
+    labels = make_map(stripes(0, 4, -1, -1), 1.0)
+    measured = np.ones(labels.shape, bool)
+    measured[:, 30:] = False
+    measured[:, :5] = False  # these belong to a cluster all the same
+    gapped = labels.assign_coords(measured=(("y", "x"), measured))
+    assert area_shares(gapped) == {-1: 1 / 3, 0: 1 / 3, 4: 1 / 3}
+    figure = plot_phase_map(gapped, max_side=max_side)
+    ax = figure.axes[0]
+    wanted = phase_colours([0, 4])
+    assert colour_at(figure, ax, 2, 15) == wanted[0]
+    assert colour_at(figure, ax, 15, 15) == wanted[4]
+    assert colour_at(figure, ax, 25, 15) == NOISE_COLOUR
+    assert colour_at(figure, ax, 35, 15) == "#ffffff"
+    assert list(legend_of(figure)) == ["Phase 0  33.3 %", "Phase 4  33.3 %", "Noise  33.3 %"]
+
+
+def test_a_map_with_noise_in_gaps_only_has_no_noise():
+    labels = make_map(stripes(0, -1), 1.0)
+    gapped = labels.assign_coords(measured=labels >= 0)
+    assert area_shares(gapped) == {0: 1.0}
+    assert list(legend_of(plot_phase_map(gapped))) == ["Phase 0  100 %"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sigma_scale.errors import EmptyMapError
+from sigma_scale.features.dose import crop_dose_images
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -57,7 +58,8 @@ def crop(image: SpectrumImage, extent: tuple[int, int]) -> SpectrumImage:
     Returns
     -------
     SpectrumImage
-        The same counts and the same part of the navigation image; nothing is read.
+        The same counts and the same part of the navigation image, and of a mosaic's images of
+        tiles and doses; nothing is read.
     """
     rows, columns = extent
     if extent == image.source.shape[:2]:
@@ -65,6 +67,7 @@ def crop(image: SpectrumImage, extent: tuple[int, int]) -> SpectrumImage:
     images = dict(image.images)
     if image.navigation is not None:
         images["navigation"] = image.navigation[:rows, :columns]
+    images |= crop_dose_images(image, extent)
     return replace(image, source=CroppedSource(image.source, rows, columns), images=images)
 
 

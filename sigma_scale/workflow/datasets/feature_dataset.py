@@ -270,10 +270,19 @@ class FeatureDataset(StoredMaps, ABC):
         return maps.data
 
     def _normalised_maps(self, steps: Steps) -> xr.DataArray:
-        maps = norm.apply_steps(self.feature_maps, steps.normalisation or ())
+        maps = norm.apply_steps(self._comparable(self.feature_maps), steps.normalisation or ())
         if steps.navigator is None or self.nav_img is None:
             return maps
-        return append_navigation(maps, self.nav_img, norm.labelled_steps(steps.navigator))
+        navigation = self._without_gaps(self.nav_img)
+        return append_navigation(maps, navigation, norm.labelled_steps(steps.navigator))
+
+    def _comparable(self, maps: xr.DataArray) -> xr.DataArray:
+        """Feature maps in which differences between tiles of a mosaic are corrected."""
+        return maps
+
+    def _without_gaps(self, navigation: xr.DataArray) -> xr.DataArray:
+        """Navigation image that is NaN in the gaps of a mosaic."""
+        return navigation
 
     def _require_normalisation(self) -> None:
         if self._steps.normalisation is None:

@@ -35,6 +35,9 @@ class SpectrumDataset(CalibratedDataset):
     :meth:`peak_intensity_normalisation` was called first matters: normalised first, each spectrum
     is divided by a sum that includes the first peak. :meth:`reset` forgets the order.
 
+    Of a mosaic, :meth:`normalisation` corrects the doses of its tiles first, and its gaps are NaN
+    afterwards; :attr:`feature_maps` are counts as ever.
+
     Parameters
     ----------
     source : path, SpectrumImage, xarray.DataArray, HyperSpy signal or array-like
@@ -224,10 +227,19 @@ class SpectrumDataset(CalibratedDataset):
         lazy = needed > compute.memory_limit()
         return features.feature_pass(image, names, lazy=lazy)["line_intensity"]
 
+    def _comparable(self, maps: xr.DataArray) -> xr.DataArray:
+        return features.correct_dose(maps, self.processed)
+
+    def _without_gaps(self, navigation: xr.DataArray) -> xr.DataArray:
+        return features.mask_gaps(navigation, self.spectra)
+
 
 class SEMDataset(SpectrumDataset):
     """
     A map of a scanning electron microscope.
+
+    The counts are never changed: methods can be called in any order and again, and the last call of
+    each counts.
 
     The feature list begins with the lines that the file names.
 
@@ -242,8 +254,12 @@ class SEMDataset(SpectrumDataset):
 
     Raises
     ------
-    ParameterError, ShapeMismatchError, SourceNotFoundError, FileFormatError, NoSpectraError
-        See :class:`SpectrumDataset`.
+    ParameterError
+        If the source holds no map, or one that is processed already.
+    ShapeMismatchError
+        If the navigation image is of another shape than the map.
+    SourceNotFoundError, FileFormatError, NoSpectraError
+        If a file isn't there or can't be read.
 
     Examples
     --------
@@ -262,6 +278,9 @@ class TEMDataset(SpectrumDataset):
     """
     A map of a (scanning) transmission electron microscope.
 
+    The counts are never changed: methods can be called in any order and again, and the last call of
+    each counts.
+
     The feature list begins with the lines that the file names, or else with each element's Ka.
 
     Parameters
@@ -275,8 +294,12 @@ class TEMDataset(SpectrumDataset):
 
     Raises
     ------
-    ParameterError, ShapeMismatchError, SourceNotFoundError, FileFormatError, NoSpectraError
-        See :class:`SpectrumDataset`.
+    ParameterError
+        If the source holds no map, or one that is processed already.
+    ShapeMismatchError
+        If the navigation image is of another shape than the map.
+    SourceNotFoundError, FileFormatError, NoSpectraError
+        If a file isn't there or can't be read.
 
     Examples
     --------
