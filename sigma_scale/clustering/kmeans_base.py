@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sigma_scale.clustering.lloyd import first_centres, nearest
 from sigma_scale.clustering.mixture_base import SMALL_ROWS
-from sigma_scale.clustering.row_checks import check_different, check_n_fit
+from sigma_scale.clustering.row_checks import check_different, check_n_fit, one_thread
 from sigma_scale.clustering.row_source import RowSource
 from sigma_scale.errors import ParameterError, ShapeMismatchError
 from sigma_scale.latent.rows import random_generator
@@ -147,7 +147,8 @@ class StreamedKMeans(ABC):
         """Let scikit-learn fit few rows, in an object of its own."""
         model = self._reference(**{k: getattr(self, k) for k in self._reference().get_params()})
         try:
-            model.fit(source.take(np.arange(len(source))), sample_weight=weights)
+            with one_thread():
+                model.fit(source.take(np.arange(len(source))), sample_weight=weights)
         except ValueError as error:
             raise ParameterError(f"k-means cannot be fitted: {error}") from error
         return fitted_state(model)

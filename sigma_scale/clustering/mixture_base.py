@@ -14,7 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from sigma_scale.clustering.mixture_em import run_em
 from sigma_scale.clustering.mixture_starts import start_moments
-from sigma_scale.clustering.row_checks import check_different, check_n_fit, is_positive
+from sigma_scale.clustering.row_checks import (
+    check_different,
+    check_n_fit,
+    is_positive,
+    one_thread,
+)
 from sigma_scale.clustering.row_source import BATCH_ROWS, RowSource
 from sigma_scale.compute import check_memory
 from sigma_scale.engines import choose_engine
@@ -305,7 +310,8 @@ class StreamedMixture(ABC):
         if self.warm_start and hasattr(self, "converged_"):
             vars(model).update({k: v for k, v in vars(self).items() if k.endswith("_")})
         try:
-            model.fit(rows)
+            with one_thread():
+                model.fit(rows)
         except ValueError as error:
             raise ParameterError(f"The Gaussian mixture cannot be fitted: {error}") from error
         return {

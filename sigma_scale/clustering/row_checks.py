@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +10,26 @@ import numpy as np
 from sigma_scale.errors import ParameterError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sigma_scale.clustering.row_source import RowSource
 
-__all__ = ["check_different", "check_n_fit", "is_positive"]
+__all__ = ["check_different", "check_n_fit", "is_positive", "one_thread"]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """
+    Keep libraries inside the ``with`` block to one thread: more of them round sums differently.
+
+    Yields
+    ------
+    None
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
 
 
 def check_n_fit(n_fit: Any) -> None:

@@ -90,18 +90,24 @@ def _in_memory(
 def _lazily(function: RowFunction, source: FeatureSource, n_outputs: int) -> Any:
     """Transform each chunk when it is asked for."""
     import dask.array as da
+    from dask.delayed import delayed
 
     table = source.table  # not the source, which would take the whole graph along
     features = source.values.ndim - 1
     values = source.values.rechunk({features: -1})
 
-    def chunk(block: NDArray[Any], block_info: Any = None) -> NDArray[np.float32]:
+    def chunk(
+        block: NDArray[Any], function: RowFunction, block_info: Any = None
+    ) -> NDArray[np.float32]:
         origin = tuple(first for first, _ in block_info[0]["array-location"][:-1])
         return _block(function, table, n_outputs, block, origin)
 
     return da.map_blocks(
         chunk,
         values,
+        # A task of its own, so that the model in it travels to each worker once. Unlike what is
+        # scattered it can be made again should the worker that has it die.
+        delayed(function, pure=False),
         dtype=np.float32,
         chunks=(*values.chunks[:-1], (n_outputs,)),
         meta=np.empty((0,) * values.ndim, np.float32),

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Candidates", "Sketch", "SketchPlan", "empty_sketch", "join_sketches", "sketch_rows"]
+__all__ = [
+    "Candidates",
+    "Sketch",
+    "SketchPlan",
+    "empty_sketch",
+    "join_sketches",
+    "row_priorities",
+    "sketch_rows",
+]
 
 _FINEST, _COARSEST = -149, 130  # exponents: the step of float32, and more than its range
 
@@ -129,7 +137,7 @@ def sketch_rows(
     Sketch
         Of these rows and those before.
     """
-    new = Candidates(numbers, _priorities(numbers, plan.seed), rows)
+    new = Candidates(numbers, row_priorities(numbers, plan.seed), rows)
     if before is None:
         level, spread = _boxed(plan, 0, new)
         return Sketch(len(rows), _first(new, plan.n_uniform), level, spread)
@@ -181,8 +189,22 @@ def _first(candidates: Candidates, most: int) -> Candidates:
     return candidates.take(np.argpartition(candidates.priorities, most - 1)[:most])
 
 
-def _priorities(numbers: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
-    """Hash row numbers, different ones to different values (the finaliser of SplitMix64)."""
+def row_priorities(numbers: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
+    """
+    Hash row numbers, different ones to different values (the finaliser of SplitMix64).
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray, shape (n,), int64
+        Row numbers.
+    seed : int
+        Other seeds give other priorities.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,), uint64
+        As good as uniform over all 64 bits.
+    """
     mixed = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed += _mixed(np.array([seed], np.uint64))
     return _mixed(mixed)

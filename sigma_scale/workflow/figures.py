@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-from sigma_scale import plot
+from sigma_scale import compute, features, plot
 from sigma_scale.plot import FigurePanel
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from sigma_scale.workflow.pipeline import PhaseMapping
 
 __all__ = ["make_figures", "phase_names"]
+
+_MOST_POINTS = 10_000_000
+"""Pixels that the picture of the latent space has at most: more fill no further cells of it."""
 
 
 def phase_names(result: PhaseMapping) -> dict[int, str]:
@@ -45,8 +49,10 @@ def make_figures(result: PhaseMapping) -> dict[str, FigurePanel]:
     panels: dict[str, FigurePanel] = {}
     navigation = result.image.navigation
     if navigation is not None:
-        raw = result.image.with_processing(bin_factors=(1, 1)).coordinates()
-        placed = navigation.assign_coords({dim: raw[dim] for dim in ("y", "x")})
+        unbinned = result.image.with_processing(bin_factors=(1, 1))
+        raw = unbinned.coordinates()
+        seen = features.mask_gaps(navigation, unbinned)
+        placed = seen.assign_coords({dim: raw[dim] for dim in ("y", "x")})
         title = str(navigation.attrs.get("long_name", "Navigation image"))
         panels["navigation"] = FigurePanel(
             plot.plot_image(placed, title=title), "Navigation image, at the map's own resolution."
@@ -59,15 +65,13 @@ def make_figures(result: PhaseMapping) -> dict[str, FigurePanel]:
         "zero-energy peak, if there is one, is cut off.",
     )
     panels["element_maps"] = FigurePanel(
-        plot.plot_element_maps(result.intensities["line_intensity"]),
+        plot.plot_element_maps(
+            features.mask_gaps(result.intensities["line_intensity"], result.image)
+        ),
         "Counts in the window of each line (two FWHM wide, background included), as the features "
         "before their normalisation.",
     )
-    panels["latent"] = FigurePanel(
-        plot.plot_latent(result.latent.values, labels.values, colours),
-        "Latent space (UMAP): each pixel of the binned map is a point, coloured by its phase. "
-        "Distances between islands mean little.",
-    )
+    panels["latent"] = _latent_panel(result, colours)
     panels["phase_map"] = FigurePanel(
         plot.plot_phase_map(labels, names=names, colours=colours),
         "Phases by number, with the elements whose lines stand out of the background, strongest "
@@ -82,6 +86,21 @@ def make_figures(result: PhaseMapping) -> dict[str, FigurePanel]:
         "End-member spectra from unmixing the phases' mean spectra (NMF).",
     )
     return panels
+
+
+def _latent_panel(result: PhaseMapping, colours: Mapping[int, str]) -> FigurePanel:
+    labels = result.clusters["labels"]
+    step = math.ceil(math.sqrt(labels.size / _MOST_POINTS))
+    some = slice(None, None, step)
+    points, groups = compute.run(
+        result.latent[some, some], labels[some, some], description="Points of the latent space"
+    )
+    which = "each pixel" if step == 1 else f"each pixel of every {step}th row and column"
+    return FigurePanel(
+        plot.plot_latent(points.to_numpy(), groups.to_numpy(), colours),
+        f"Latent space (UMAP): {which} of the binned map is a point, coloured by its phase. "
+        "Distances between islands mean little.",
+    )
 
 
 def _components(result: PhaseMapping) -> xr.DataArray:

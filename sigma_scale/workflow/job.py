@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sigma_scale import store, synthetic
@@ -13,11 +12,14 @@ from sigma_scale.errors import SigmaScaleWarning
 from sigma_scale.plot import Section
 from sigma_scale.preprocess import rebin_labels
 from sigma_scale.readers import read
-from sigma_scale.workflow.outputs import OutputFolder, write_results
+from sigma_scale.store.layout import open_group
+from sigma_scale.workflow.outputs import OutputFolder, read_results, write_results
 from sigma_scale.workflow.pipeline import PhaseMapping, check_settings, map_phases
+from sigma_scale.workflow.step_store import StepStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from sigma_scale.spectra import SpectrumImage
     from sigma_scale.synthetic import SyntheticMap
@@ -44,7 +46,7 @@ class DemoResult:
 
 
 def run_job(
-    source: str | Path,
+    source: store.PathOrUrl,
     settings: RunSettings,
     output: str | Path,
     *,
@@ -55,10 +57,13 @@ def run_job(
     Map the phases of a file or a store, and write everything to a folder.
 
     A file is written to a store in the folder first; the derived maps go to groups of the store.
+    Nothing of the map's size has to fit the memory: maps are made chunk by chunk, wherever Dask
+    runs, which has to see the folder from all its workers. What each step finds is kept until all
+    is written, so a run that was interrupted goes on where it was if it is started again.
 
     Parameters
     ----------
-    source : path
+    source : path or URL
         Microscope file, or store.
     settings : RunSettings
         What to do.
@@ -68,12 +73,12 @@ def run_job(
         Replace a folder of results that is there.
 
     options : mapping, optional
-        What to read of a file that holds more than one map; see :func:`readers.read`.
+        What to read of a file that holds more than one map; see :func:`~sigma_scale.readers.read`.
 
     Returns
     -------
     PhaseMapping
-        What was found.
+        What was found; its maps are lazy, and read from the store.
 
     Raises
     ------
@@ -82,8 +87,8 @@ def run_job(
     SigmaScaleError
         If the source can't be read, a setting can't work, or something can't be written.
     """
-    path = Path(source)
-    folder = OutputFolder(Path(output), overwrite=overwrite)
+    path = store.locate(source)
+    folder = OutputFolder(store.local_path(output, "Results"), overwrite=overwrite)
     folder.check(path)
     image = read(path, **(options or {}))
     check_settings(image, settings)
@@ -128,7 +133,7 @@ def run_demo(
     SigmaScaleError
         If a setting can't work, or something can't be written.
     """
-    folder = OutputFolder(Path(output), overwrite=overwrite)
+    folder = OutputFolder(store.local_path(output, "Results"), overwrite=overwrite)
     made = synthetic.synthetic_map((side, side), seed=seed)
     check_settings(made.image, settings)
     folder.open()
@@ -147,21 +152,24 @@ def run_demo(
 
 def _run(
     image: SpectrumImage,
-    path: Path,
+    path: store.Location,
     settings: RunSettings,
     folder: OutputFolder,
     sections: Sequence[Callable[[PhaseMapping], Section]] = (),
 ) -> PhaseMapping:
+    # The attributes of a store tell its counts from all others.
+    steps = StepStore(folder.steps, origin=dict(open_group(path).attrs))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SigmaScaleWarning)
-        result = map_phases(image, settings)
+        result = map_phases(image, settings, steps=steps)
     notes = [str(w.message) for w in caught if issubclass(w.category, SigmaScaleWarning)]
     for note in notes:
         warnings.warn(note, SigmaScaleWarning, stacklevel=3)
     write_results(path, result)
     folder.write(result, notes=notes, extra=[make(result) for make in sections])
+    steps.clear()
     folder.close()
-    return result
+    return read_results(folder.final(path), result)
 
 
 def _comparison(made: SyntheticMap, score: float) -> Section:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +22,19 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sigma_scale.plot import Section
+    from sigma_scale.store import Location
     from sigma_scale.workflow.pipeline import PhaseMapping
 
-__all__ = ["OutputFolder", "binned_group", "latent_group", "phases_group", "write_results"]
+__all__ = [
+    "OutputFolder",
+    "binned_group",
+    "latent_group",
+    "phases_group",
+    "read_results",
+    "write_results",
+]
 
+_STORE = "map.zarr"
 _SETTINGS = "settings.yaml"
 _REPORT = "report.html"
 
@@ -57,7 +66,16 @@ class OutputFolder:
     @property
     def store(self) -> Path:
         """Store of a map that was read from a file, while working."""
-        return self.working / "map.zarr"
+        return self.working / _STORE
+
+    @property
+    def steps(self) -> Path:
+        """Where finished steps are kept for a run that goes on, while working."""
+        return self.working / "steps"
+
+    def final(self, path: Location) -> Location:
+        """Say where a store will be once the folder has its name."""
+        return self.path / _STORE if path == self.store else path
 
     def open(self) -> None:
         """
@@ -76,13 +94,13 @@ class OutputFolder:
         except OSError as error:
             raise StoreError(f"The folder {self.working} can't be made: {error}") from error
 
-    def check(self, source: Path | None = None) -> None:
+    def check(self, source: Location | None = None) -> None:
         """
         Make sure that results may be written, before any work is done for them.
 
         Parameters
         ----------
-        source : pathlib.Path, optional
+        source : pathlib.Path or UrlPath, optional
             What the results will be made of; it must not lie in the folder that is replaced.
 
         Raises
@@ -100,7 +118,7 @@ class OutputFolder:
             raise OutputExistsError(
                 f"{self.path} is not a folder of results: it is not overwritten. Choose another."
             )
-        if source is not None and source.resolve().is_relative_to(self.path.resolve()):
+        if isinstance(source, Path) and source.resolve().is_relative_to(self.path.resolve()):
             raise OutputExistsError(
                 f"{source} lies in the folder {self.path} that it would replace. Choose another "
                 "folder for the results."
@@ -182,20 +200,49 @@ class OutputFolder:
             ) from error
 
 
-def write_results(path: Path, result: PhaseMapping) -> None:
+def write_results(path: Location, result: PhaseMapping) -> None:
     """
     Write the maps that were derived into groups of the store they come from.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Folder of the store.
+    path : pathlib.Path or UrlPath
+        The store.
     result : PhaseMapping
         What the main job found.
     """
     store.write_result(path, "binned", binned_group(result.intensities, result.features))
     store.write_result(path, "latent", latent_group(result.latent))
     store.write_result(path, "phases", phases_group(result.clusters, result.spectra))
+
+
+def read_results(path: Location, result: PhaseMapping) -> PhaseMapping:
+    """
+    Take the maps of a result from the store that :func:`write_results` wrote them to.
+
+    Parameters
+    ----------
+    path : pathlib.Path or UrlPath
+        The store.
+    result : PhaseMapping
+        What the main job found.
+
+    Returns
+    -------
+    PhaseMapping
+        The same with lazy maps, and counts, that are read from this store.
+    """
+    stored = store.open_map(path)
+    binned = store.open_result(path, "binned")
+    clusters = store.open_result(path, "phases")[list(result.clusters.data_vars)]
+    return replace(
+        result,
+        image=replace(result.image, source=stored.source, images=stored.images),
+        intensities=binned[list(result.intensities.data_vars)],
+        features=binned["features"].rename(feature="line"),
+        latent=store.open_result(path, "latent")["latent"],
+        clusters=clusters.assign_attrs(result.clusters.attrs),
+    )
 
 
 def binned_group(intensities: xr.Dataset, maps: xr.DataArray) -> xr.Dataset:

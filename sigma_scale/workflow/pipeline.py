@@ -14,25 +14,21 @@ from sigma_scale.errors import (
     SigmaScaleWarning,
     UnknownLineError,
 )
-from sigma_scale.phases import (
-    element_evidence,
-    phase_contacts,
-    phase_spectra,
-    proportions,
-    region_statistics,
-)
+from sigma_scale.phases import element_evidence, proportions
 from sigma_scale.phases.elements import summary_of
 from sigma_scale.workflow.composition import choose_quantified, composition_table
-from sigma_scale.workflow.job_steps import (
-    cluster_pixels,
-    embed_features,
-    feature_maps,
-    line_intensities,
-    measure_sum_spectrum,
-    preprocess_map,
-    unmix_phases,
+from sigma_scale.workflow.job_steps import measure_sum_spectrum, preprocess_map, unmix_phases
+from sigma_scale.workflow.kept_steps import (
+    keep_clusters,
+    keep_contacts,
+    keep_features,
+    keep_intensities,
+    keep_latent,
+    keep_regions,
+    keep_spectra,
 )
 from sigma_scale.workflow.models import clustering_arguments, make_umap
+from sigma_scale.workflow.step_store import StepStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +70,8 @@ class PhaseMapping:
     latent : xarray.DataArray, shape (y, x, component), float32
         Latent space.
     clusters : xarray.Dataset
-        ``labels`` and ``probability`` (y, x).
+        ``labels`` and ``probability`` (y, x); with the coordinate ``measured`` (y, x), bool, where
+        the map is a mosaic with gaps: these have label -1 and probability 0.
     spectra : xarray.Dataset
         ``counts`` and ``mean`` (phase, energy) with their errors, and ``n_pixels`` (phase).
     proportions, elements : pandas.DataFrame
@@ -115,7 +112,9 @@ class PhaseMapping:
         return factor_x, factor_y
 
 
-def map_phases(image: SpectrumImage, settings: RunSettings) -> PhaseMapping:
+def map_phases(
+    image: SpectrumImage, settings: RunSettings, *, steps: StepStore | None = None
+) -> PhaseMapping:
     """
     Find the phases of a map.
 
@@ -125,6 +124,10 @@ def map_phases(image: SpectrumImage, settings: RunSettings) -> PhaseMapping:
         The map as it was measured.
     settings : RunSettings
         What to do.
+    steps : StepStore, optional
+        Where to keep what each step finds: maps are lazy then and need not fit the memory, and
+        steps that are finished there are not done again. None: maps are in memory. Their values
+        are the same.
 
     Returns
     -------
@@ -137,8 +140,11 @@ def map_phases(image: SpectrumImage, settings: RunSettings) -> PhaseMapping:
     ParameterError
         If a setting can't work for this map.
     MemoryLimitError
-        If the feature maps don't fit the memory.
+        If the feature maps don't fit the memory and are not kept.
+    StoreError
+        If a step can't be kept.
     """
+    steps = steps or StepStore()
     check_settings(image, settings)
     spectrum = measure_sum_spectrum(image)
     settings = replace(
@@ -150,12 +156,13 @@ def map_phases(image: SpectrumImage, settings: RunSettings) -> PhaseMapping:
     factors = cast("Mapping[str, float] | None", settings.k_factors)  # a path is read already
     quantified = [] if factors is None else choose_quantified(lines, factors)
     seen = preprocess_map(image, settings)
-    intensities = line_intensities(seen, settings)
-    maps = feature_maps(seen, settings, intensities["line_intensity"])
-    latent = embed_features(maps, settings)
-    clusters = cluster_pixels(latent, settings)
+    intensities = keep_intensities(seen, settings, steps)
+    maps = keep_features(seen, settings, intensities["line_intensity"], steps)
+    latent = keep_latent(maps, settings, steps)
+    # Gaps between the tiles of a mosaic are no noise.
+    clusters = features.mark_measured(keep_clusters(latent, settings, steps), seen)
     labels = clusters["labels"]
-    spectra = phase_spectra(seen, labels, total=intensities["total"])
+    spectra = keep_spectra(seen, labels, intensities["total"], steps)
     counts = spectra["counts"]
     evidence = element_evidence(counts, lines)
     composition = None
@@ -174,9 +181,9 @@ def map_phases(image: SpectrumImage, settings: RunSettings) -> PhaseMapping:
         proportions=proportions(labels),
         elements=summary_of(evidence, counts),
         evidence=evidence,
-        contacts=phase_contacts(labels),
+        contacts=keep_contacts(labels, steps),
         composition=composition,
-        regions=region_statistics(labels, intensities["line_intensity"]),
+        regions=keep_regions(labels, intensities["line_intensity"], steps),
         weights=weights,
         components=components,
     )
@@ -284,6 +291,8 @@ def choose_bin(image: SpectrumImage, settings: RunSettings, counts: int) -> tupl
     """
     Choose the bins: those asked for, or square ones as small as give enough counts.
 
+    Gaps of a mosaic, which have no counts, don't make them larger.
+
     Parameters
     ----------
     image : SpectrumImage
@@ -301,7 +310,7 @@ def choose_bin(image: SpectrumImage, settings: RunSettings, counts: int) -> tupl
     if settings.bin != "auto":
         return settings.bin
     rows, columns, _ = image.shape
-    per_pixel = counts / (rows * columns)
+    per_pixel = counts / max(features.count_measured(image), 1)
     largest = max(1, min(_LARGEST_BIN, min(rows, columns) // _SMALLEST_SIDE))
     wanted = next((n for n in range(1, largest) if n * n * per_pixel >= _COUNTS_PER_BIN), largest)
     return wanted, wanted

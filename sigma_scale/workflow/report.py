@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from sigma_scale import plot, xray
+from sigma_scale import features, plot, xray
 from sigma_scale.plot import FigurePanel, ReportContent, ReportTable, Section
 from sigma_scale.workflow.report_tables import composition_shown, contacts_shown, evidence_shown
 
@@ -159,11 +159,12 @@ def _facts(result: PhaseMapping) -> dict[str, object]:
     image, settings = result.image, result.settings
     rows, columns, channels = image.source.shape
     counts = int(result.sum_spectrum.sum())
-    noise = float((result.clusters["labels"] < 0).mean())
+    n_measured = features.count_measured(image.with_processing(bin_factors=(1, 1)))
+    noise = float(result.proportions["share"].get(-1, 0.0))
     beam = image.metadata.beam_energy_kev
     facts: dict[str, object] = {
         "Map": f"{columns:,} × {rows:,} pixels, {channels:,} channels",
-        "Counts": f"{counts:,} ({counts / (rows * columns):.3g} per pixel)",
+        "Counts": f"{counts:,} ({counts / max(n_measured, 1):.3g} per pixel)",
         "Instrument": image.metadata.instrument + (f", {beam:g} kV" if beam else ""),
         "Bins": f"{result.bin_size[0]} × {result.bin_size[1]} pixels",
         "Lines": ", ".join(settings.lines or ()),
@@ -171,6 +172,8 @@ def _facts(result: PhaseMapping) -> dict[str, object]:
     }
     if image.pixel_unit == "µm":
         facts["Pixel"] = f"{image.pixel_size[1]:.4g} × {image.pixel_size[0]:.4g} µm"
+    if n_measured < rows * columns:
+        facts["Gaps"] = f"{1 - n_measured / (rows * columns):.1%} of the map, not measured"
     if noise:
         facts["Not assigned"] = f"{noise:.1%} of the area"
     return facts

@@ -40,7 +40,8 @@ class RunSettings:
         Parameters of :class:`sigma_scale.latent.UMAP`. What is not given is ``n_neighbors=15``,
         ``min_dist=0.02``, ``n_landmarks=20_000``, and UMAP's own default for the rest.
     clustering : str
-        "HDBSCAN" or "GaussianMixture".
+        "HDBSCAN" or "GaussianMixture". Where the binned map has more than four million pixels, it
+        is fitted to a uniform sample of about that many, and every pixel is placed in it.
     clustering_args : mapping
         Parameters of the clustering. What is not given for HDBSCAN is ``min_samples=10`` and a
         ``min_cluster_size`` of 10 pixels or, if more, a two-thousandth of the binned map.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
-from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from sigma_scale.clustering.density.engines import choose_engine, library_edges
@@ -15,11 +14,11 @@ from sigma_scale.clustering.density.hierarchy import build_dendrogram, cut_dendr
 from sigma_scale.clustering.density.hierarchy_kernels import label_points
 from sigma_scale.clustering.density.kd_tree import build_tree, core_distances
 from sigma_scale.clustering.density.parameters import check_parameters, samples_of
-from sigma_scale.clustering.density.placing_kernels import place_rows
+from sigma_scale.clustering.density.placer import DensityPlacer
 from sigma_scale.clustering.density.spanning_tree import library_tree, spanning_tree
 from sigma_scale.compute import check_memory, local_workers
 from sigma_scale.errors import ParameterError, ShapeMismatchError
-from sigma_scale.latent.rows import as_matrix, as_rows, in_threads, row_batches
+from sigma_scale.latent.rows import as_matrix, as_rows, row_batches
 from sigma_scale.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ __all__ = ["HDBSCAN"]
 
 _BYTES_PER_ROW = 110  # at the peak, without coordinates
 _WIDEST = 1e150  # squares of distances are finite
-_PIECE_ROWS = 4096  # that a thread assigns at a time
 
 
 class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -271,23 +269,40 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             )
         labels = np.empty(len(matrix), np.int32)
         probabilities = np.empty(len(matrix), np.float32)
-        tree, cut, threads = self._tree, self._cut, self._threads()
-        place: Any = place_rows
-        fitted = (
-            *(tree.points, tree.lower, tree.upper, tree.starts),
-            *(*self._cores, self._dendrogram.heights),
-            *(cut.owners, cut.leaving, cut.parents, cut.births, cut.labels, cut.peaks),
-            self.min_samples_,
-        )
+        place, threads = self.placer(), self._threads()
         with progress_bar("Assigning pixels to clusters", total=len(matrix)) as bar:
             for rows, batch in row_batches(matrix, name="latent coordinates", dtype=np.float64):
-                pieces = [
-                    (batch[piece], labels[rows][piece], probabilities[rows][piece])
-                    for piece in gen_batches(len(batch), _PIECE_ROWS)
-                ]
-                in_threads(lambda piece: place(*fitted, *piece, tree.axes), pieces, threads)
+                labels[rows], probabilities[rows] = place(batch, threads=threads)
                 bar.update(len(batch))
         return labels, probabilities
+
+    def placer(self) -> DensityPlacer:
+        """
+        Give what is needed to place rows, without what is only needed to find other clusters.
+
+        Returns
+        -------
+        DensityPlacer
+            A function of rows that :meth:`predict_proba_max` uses.
+        """
+        check_is_fitted(self)
+        tree, cut = self._tree, self._cut
+        return DensityPlacer(
+            points=tree.points,
+            lower=tree.lower,
+            upper=tree.upper,
+            starts=tree.starts,
+            cores=self._cores[0],
+            node_cores=self._cores[1],
+            heights=self._dendrogram.heights,
+            owners=cut.owners,
+            leaving=cut.leaving,
+            parents=cut.parents,
+            births=cut.births,
+            labels=cut.labels,
+            peaks=cut.peaks,
+            min_samples=self.min_samples_,
+        )
 
     def _labelled(self) -> Self:
         self._cut = cut_dendrogram(

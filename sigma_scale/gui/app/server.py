@@ -12,10 +12,11 @@ from sigma_scale.gui.app.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from bokeh.resources import Resources
     from panel.io.server import Server
+
+    from sigma_scale.store import PathOrUrl
 
 __all__ = ["MapServer", "make_server"]
 
@@ -76,7 +77,7 @@ class MapServer:
 
 
 def make_server(
-    paths: Sequence[Path],
+    paths: Sequence[PathOrUrl],
     *,
     address: str = "127.0.0.1",
     port: int = 0,
@@ -87,7 +88,7 @@ def make_server(
 
     Parameters
     ----------
-    paths : sequence of pathlib.Path
+    paths : sequence of path or URL
         Stores, or folders of results that hold one. Requests only choose among them, by number.
     address : str, default: "127.0.0.1"
         Network interface to listen on.

@@ -15,7 +15,7 @@ from sigma_scale import progress, store
 from sigma_scale.errors import BusyError, ConflictError, EmptyMapError, ParameterError
 from sigma_scale.workflow.datasets.stored_maps import loaded
 from sigma_scale.workflow.project.edits import ProjectEdits
-from sigma_scale.workflow.project.lock import locked
+from sigma_scale.workflow.project.lock import locked, writable_folder
 from sigma_scale.workflow.project.opening import GROUPS, stamps
 from sigma_scale.workflow.project.stored_settings import known_sum_spectrum, with_settings
 
@@ -136,7 +136,7 @@ class ProjectSteps(ProjectEdits):
         BusyError, EmptyMapError, StoreError, ConflictError, CancelledError
             As for :meth:`measure_features`.
         """
-        from sigma_scale import phases
+        from sigma_scale import features, phases
         from sigma_scale.workflow import job_steps, outputs
 
         with self._long_step("Clustering"):
@@ -150,10 +150,11 @@ class ProjectSteps(ProjectEdits):
             )
             if opened.latent is None:
                 raise ParameterError("There is no latent space yet. Embed the features first.")
-            clusters = job_steps.cluster_pixels(opened.latent, merged)
+            found = job_steps.cluster_pixels(opened.latent, merged)
             progress.check()
             total = loaded(store.open_result(self.path, "binned")["total"])
             seen = job_steps.preprocess_map(self._image, merged)
+            clusters = features.mark_measured(found, seen)
             spectra = phases.phase_spectra(seen, clusters["labels"], total=total)
             self._replace("phases", outputs.phases_group(clusters, spectra), merged, opened.stamps)
 
@@ -182,7 +183,7 @@ class ProjectSteps(ProjectEdits):
         BusyError, EmptyMapError, CancelledError
             As for :meth:`measure_features`.
         """
-        with self._long_step("Unmixing"):
+        with self._long_step("Unmixing", stored=False):
             segmenter, revision = self._clusters(), self._revision
             found = segmenter.get_unmixed_spectra_profile(n_components=n_components, **options)
             progress.check()
@@ -199,7 +200,9 @@ class ProjectSteps(ProjectEdits):
         return self._unmixing
 
     @contextmanager
-    def _long_step(self, what: str) -> Iterator[None]:
+    def _long_step(self, what: str, *, stored: bool = True) -> Iterator[None]:
+        if stored:
+            writable_folder(self.path)  # Before any work is done for nothing.
         if not self._busy.acquire(blocking=False):
             raise BusyError(
                 f"{self._doing} of {self.path.name} is still running. Wait for its end, or cancel "
@@ -221,7 +224,7 @@ class ProjectSteps(ProjectEdits):
         with store.draft_results(self.path, {name: with_settings(group, settings)}) as publish:
             # The last chance: from here on it is done.
             progress.check()
-            with self._lock, locked(self.path):
+            with self._lock, locked(self._folder):
                 replaced = stamps(self.path) != base
                 if replaced:
                     events = self._take_over(writable=True)
