@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from skimage import measure
 
+from sigma_scale.phases import proportions
 from sigma_scale.plot import FigurePanel, Section, phase_colours
 from sigma_scale.workflow.figures import phase_names
 from sigma_scale.workflow.report import make_report, phase_table, versions
@@ -39,11 +40,11 @@ def test_a_map_without_scale_gets_no_micrometres(mapped):
 def test_pixels_without_a_phase_are_counted(mapped):
     labels = mapped.clusters["labels"].copy()
     labels[:16] = -1
-    noisy = replace(mapped, clusters=mapped.clusters.assign(labels=labels))
+    noisy = replace(mapped, proportions=proportions(labels))
     share = float((labels < 0).mean())
     assert make_report(noisy, {}).facts["Not assigned"] == f"{share:.1%} of the area"
-    none = mapped.clusters.assign(labels=labels.copy(data=np.abs(labels.to_numpy())))
-    assert "Not assigned" not in make_report(replace(mapped, clusters=none), {}).facts
+    none = proportions(labels.copy(data=np.abs(labels.to_numpy())))
+    assert "Not assigned" not in make_report(replace(mapped, proportions=none), {}).facts
 
 
 def test_figures_are_shown_where_there_are_any(mapped):

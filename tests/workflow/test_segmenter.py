@@ -14,6 +14,7 @@ import sklearn.mixture
 import xarray as xr
 from sklearn.datasets import make_blobs
 
+from sigma_scale import config
 from sigma_scale.errors import (
     EmptyMapError,
     MemoryLimitError,
@@ -339,12 +340,12 @@ def test_all_noise_warns_and_can_be_edited(dataset):
     assert ps.probability.sum() == 2
 
 
-def test_probabilities_that_would_not_fit(latent, dataset, monkeypatch):
-    from sigma_scale import compute
-
+def test_probabilities_that_would_not_fit(latent, dataset):
     ps = PixelSegmenter(latent, dataset, "GaussianMixture", GMM)
-    monkeypatch.setattr(compute, "memory_limit", lambda: 1000)
-    with pytest.raises(MemoryLimitError, match="600 pixels and 4 clusters"):
+    with (
+        config.options(memory_limit=1000),
+        pytest.raises(MemoryLimitError, match="600 pixels and 4 clusters"),
+    ):
         _ = ps.prob_map
     assert ps.probability.size == 600
 

@@ -21,6 +21,7 @@ from saved_states import (
     snapshot,
 )
 
+from sigma_scale import config
 from sigma_scale.errors import (
     MemoryLimitError,
     OutputExistsError,
@@ -202,13 +203,13 @@ def test_states_of_several_chunks(tmp_path):
     np.testing.assert_array_equal(other.latent, ps.latent)
 
 
-def test_states_that_would_not_fit(tmp_path, monkeypatch):
-    from sigma_scale import compute
-
+def test_states_that_would_not_fit(tmp_path):
     ps = segmenter()
     path = ps.save_state(tmp_path / "state.zip")
-    monkeypatch.setattr(compute, "memory_limit", lambda: 1000)
-    with pytest.raises(MemoryLimitError, match=r"state\.zip"):
+    with (
+        config.options(memory_limit=1000),
+        pytest.raises(MemoryLimitError, match=r"state\.zip"),
+    ):
         ps.load_state(path)
 
 
