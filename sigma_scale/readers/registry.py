@@ -130,7 +130,7 @@ def read(
     module = import_module(f"sigma_scale.readers.{_MODULES.get(suffix, 'generic')}")
     reader: Reader = module.read
     _check_options(reader, options, f"{suffix} files")
-    image = reader(path, **options)
+    image = reader(path.absolute(), **options)  # workers may run in other folders
     return replace(image, metadata=replace(image.metadata, selection=_selection(reader, options)))
 
 

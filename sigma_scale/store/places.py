@@ -99,7 +99,7 @@ def zarr_store(location: Location) -> Any:
         from sigma_scale.store.remote import UrlStore
 
         return UrlStore(location)
-    return str(location)
+    return str(location.absolute())  # workers may run in other folders
 
 
 def watched_group(location: Location, name: str) -> Any:
@@ -113,7 +113,7 @@ def watched_group(location: Location, name: str) -> Any:
 
         node = f"{name}/zarr.json"
         return UrlStore(location, read_only=True, watched=(node, (location / node).read_bytes()))
-    return str(location)
+    return str(location.absolute())  # workers may run in other folders
 
 
 class LocalPlace:

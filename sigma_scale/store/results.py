@@ -13,6 +13,7 @@ from sigma_scale.errors import SigmaScaleError, StoreError
 from sigma_scale.store.layout import COUNTS, EDITS, STATE, consolidate, open_group, state_of
 from sigma_scale.store.location import locate
 from sigma_scale.store.places import place_at, watched_group, zarr_store
+from sigma_scale.store.text import text_of_any_length, text_of_fixed_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -99,13 +100,10 @@ def draft_results(
 
 def _write(location: Location, result: xr.Dataset) -> None:
     target = zarr_store(location)
-    with warnings.catch_warnings():
-        # zarr warns that text coordinates are not yet part of its v3 specification.
-        warnings.filterwarnings("ignore", message=".*(specification|data type).*")
-        marked = result.assign_attrs({STATE: {"state": "unfinished"}})
-        marked.to_zarr(target, mode="w", consolidated=False, zarr_format=3)
-        group = zarr.open_group(target, mode="r+", zarr_format=3, use_consolidated=False)
-        group.attrs[STATE] = {"state": "complete"}
+    marked = text_of_any_length(result).assign_attrs({STATE: {"state": "unfinished"}})
+    marked.to_zarr(target, mode="w", consolidated=False, zarr_format=3)
+    group = zarr.open_group(target, mode="r+", zarr_format=3, use_consolidated=False)
+    group.attrs[STATE] = {"state": "complete"}
 
 
 def _publish(
@@ -148,9 +146,12 @@ def open_result(
     if name not in open_group(location):
         raise StoreError(f"{location} holds no result {name!r}.")
     with warnings.catch_warnings():
+        # Stores of earlier versions have text of a fixed width, of which zarr warns.
         warnings.filterwarnings("ignore", message=".*(specification|data type).*")
-        result: xr.Dataset = xr.open_zarr(
-            watched_group(location, name), group=name, consolidated=False, zarr_format=3
+        result: xr.Dataset = text_of_fixed_width(
+            xr.open_zarr(
+                watched_group(location, name), group=name, consolidated=False, zarr_format=3
+            )
         )
     if state_of(result.attrs) != "complete":
         raise StoreError(f"The result {name!r} of {location} is unfinished. Make it again.")

@@ -14,6 +14,7 @@ import zarr
 from sigma_scale import compute
 from sigma_scale.errors import SigmaScaleError, SigmaScaleWarning, StoreError
 from sigma_scale.latent.recipe import library_versions
+from sigma_scale.store.text import text_of_any_length, text_of_fixed_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -216,10 +217,7 @@ def _state_of(path: Path) -> dict[str, Any]:
 def _open(path: Path) -> xr.Dataset:
     import xarray as xr
 
-    with warnings.catch_warnings():
-        # zarr warns that text coordinates are not yet part of its v3 specification.
-        warnings.filterwarnings("ignore", message=".*(specification|data type).*")
-        kept: xr.Dataset = xr.open_zarr(path, consolidated=False)
+    kept = text_of_fixed_width(xr.open_zarr(path, consolidated=False))
     # How it is stored here has no say in how it will be stored elsewhere, but for the chunks.
     for variable in kept.variables.values():
         variable.encoding = {k: v for k, v in variable.encoding.items() if k == "chunks"}
@@ -276,9 +274,8 @@ def _lay_out(path: Path, dataset: xr.Dataset, token: str) -> None:
     """Write everything but the chunks of the lazy maps."""
     shutil.rmtree(path, ignore_errors=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*(specification|data type).*")
-        dataset.to_zarr(path, mode="w", compute=False, consolidated=False, zarr_format=3)
+    dataset = text_of_any_length(dataset)
+    dataset.to_zarr(path, mode="w", compute=False, consolidated=False, zarr_format=3)
     # Only what is laid out completely may be gone on with.
     group = zarr.open_group(str(path), mode="r+", use_consolidated=False)
     group.attrs[_STEP] = {"token": token, "complete": False}

@@ -3,11 +3,15 @@
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from sigma_scale import readers
 from sigma_scale.errors import EngineUnavailableError, ParameterError, StoreError
-from sigma_scale.store import UrlPath, is_store, local_path, locate, open_map
+from sigma_scale.export import export_counts
+from sigma_scale.store import UrlPath, is_store, local_path, locate, open_map, write_map
 from sigma_scale.store import remote as remote_module
+from sigma_scale.synthetic import synthetic_map
 
 
 def test_paths_stay_paths(tmp_path):
@@ -127,3 +131,17 @@ def test_a_place_knows_what_lies_in_it():
     with pytest.raises(FileNotFoundError):
         (place / "c").read_bytes()
     assert isinstance(place, UrlPath)
+
+
+def test_a_map_that_was_opened_by_a_relative_path_is_read_from_anywhere(tmp_path, monkeypatch):
+    image = synthetic_map((20, 20)).image
+    monkeypatch.chdir(tmp_path)
+    stored = write_map(image, "map.zarr")
+    read = readers.read("map.zarr")
+    export_counts(image, "map.hspy")
+    file = readers.read("map.hspy")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    expected = image.source.read_block(0, 0).to_dense()
+    for there in (stored, read, file):
+        np.testing.assert_array_equal(there.source.read_block(0, 0).to_dense(), expected)
