@@ -24,7 +24,7 @@ def in_new_process(code, **environment):
 def test_defaults_without_configuration():
     code = "from sigma_scale import config; print([config.get(n) for n in config._DEFAULTS])"
     clean = {k: "" for k in os.environ if k.startswith("DASK_SIGMA")}
-    assert in_new_process(code, **clean).stdout.strip() == "[None, 'auto', False]"
+    assert in_new_process(code, **clean).stdout.strip() == "[None, 'auto', False, '10m']"
 
 
 def test_a_context_restores_what_was_set():

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 import sigma_scale as ss
 from sigma_scale.cli import cli
+from sigma_scale.synthetic import synthetic_tiles
 from sigma_scale.workflow.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -54,15 +55,18 @@ def write_hspy(path: Path, side: int) -> None:
 def test_python_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_hspy(tmp_path / "my_map.hspy", side=96)
+    for name, tile in synthetic_tiles((1, 2), (128, 128), jitter=1.0).images.items():
+        ss.write_map(tile, tmp_path / "tiles" / f"{name}.zarr")
     namespace: dict[str, object] = {}
     blocks = code_blocks("python")
     for block in blocks:
         # The one thing changed: a file of Bruker's can't be written here.
         exec(block.replace("my_map.bcf", "my_map.hspy"), namespace)  # noqa: S102
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     assert len(list(tmp_path.glob("clusters_*.svg"))) == 2
     assert (tmp_path / "clusters.csv").is_file()
     assert (tmp_path / "my_map-python" / "report.html").is_file()
+    assert namespace["area"].shape[1] > 128
     # Two ways of reading the counts of a pixel agree, and with the image they were written from.
     dataset, image = namespace["dataset"], ss.read("my_map.hspy")
     expected = image.spectrum(10, 20).to_numpy()

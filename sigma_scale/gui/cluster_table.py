@@ -131,8 +131,8 @@ def cluster_frame(state: ClusterState) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns "" (the colour), "no.", "name", "pixels" and "%" of the area; the last row is the
-        noise, number -1, where there is any.
+        Columns "" (the colour), "no.", "name", "pixels" and "%" of the area that was measured; the
+        last row is the noise, number -1, where there is any.
     """
     import pandas as pd
 
@@ -140,10 +140,10 @@ def cluster_frame(state: ClusterState) -> pd.DataFrame:
     colours, names = state.colours_by_number(), state.names_by_number()
     numbers = list(range(len(sizes)))
     pixels = sizes.tolist()
-    n_pixels = state.pixels.labels.size
+    n_pixels = state.pixels.n_measured
     if NOISE in colours:
         numbers.append(NOISE)
-        pixels.append(n_pixels - int(sizes.sum()))
+        pixels.append(state.pixels.n_noise)
         names = {**names, NOISE: "noise"}
     return pd.DataFrame(
         {
@@ -151,6 +151,6 @@ def cluster_frame(state: ClusterState) -> pd.DataFrame:
             "no.": numbers,
             "name": [names[number] for number in numbers],
             "pixels": pixels,
-            "%": np.round(100 * np.asarray(pixels, dtype=np.float64) / n_pixels, 2),
+            "%": np.round(100 * np.asarray(pixels, dtype=np.float64) / max(n_pixels, 1), 2),
         }
     )

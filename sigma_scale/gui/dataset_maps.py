@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sigma_scale.workflow.datasets import SpectrumDataset
     from sigma_scale.workflow.image_dataset import ImageDataset
 
-__all__ = ["line_features", "map_names", "maps_of", "placed_image"]
+__all__ = ["comparable_maps", "line_features", "map_names", "maps_of", "placed_image"]
 
 _RAW, _BINNED, _NORMALISED = "raw", "binned", "normalised"
 
@@ -44,7 +44,7 @@ def maps_of(dataset: SpectrumDataset | ImageDataset, data: str | None) -> xr.Dat
     Returns
     -------
     xarray.DataArray, shape (y, x, line)
-        Lazy or not.
+        Lazy or not; with NaN in the gaps of a mosaic.
 
     Raises
     ------
@@ -56,19 +56,43 @@ def maps_of(dataset: SpectrumDataset | ImageDataset, data: str | None) -> xr.Dat
     if data == _RAW:
         return _raw_maps(dataset)
     if data == _BINNED:
-        return dataset.feature_maps
+        return _binned_maps(dataset)
     try:
         return dataset.normalised_maps
     except ParameterError:
         if data == _NORMALISED:
             raise
-        return dataset.feature_maps
+        return _binned_maps(dataset)
+
+
+def comparable_maps(dataset: SpectrumDataset | ImageDataset) -> xr.DataArray:
+    """
+    Give the maps that a normalisation begins with.
+
+    Parameters
+    ----------
+    dataset : SEMDataset, TEMDataset or ImageDataset
+        Whose maps.
+
+    Returns
+    -------
+    xarray.DataArray, shape (y, x, line)
+        Lazy or not; those of a mosaic are corrected for the doses of its tiles, with NaN in gaps.
+    """
+    maps, image = dataset.feature_maps, dataset.processed
+    return maps if image is None else features.correct_dose(maps, image)
+
+
+def _binned_maps(dataset: SpectrumDataset | ImageDataset) -> xr.DataArray:
+    maps, image = dataset.feature_maps, dataset.processed
+    return maps if image is None else features.mask_gaps(maps, image)
 
 
 def _raw_maps(dataset: SpectrumDataset | ImageDataset) -> xr.DataArray:
     spectra = dataset.spectra
     if spectra is not None:
-        return features.line_intensity(spectra, line_features(dataset))
+        counts = features.line_intensity(spectra, line_features(dataset))
+        return features.mask_gaps(counts, spectra)
     maps: xr.DataArray = dataset.maps.maps  # type: ignore[union-attr]
     return maps.sel(line=line_features(dataset))
 
@@ -97,5 +121,6 @@ def placed_image(dataset: SpectrumDataset | ImageDataset) -> xr.DataArray:
     spectra = dataset.spectra
     if spectra is None or image.shape != spectra.shape[:2]:
         return image
+    image = features.mask_gaps(image, spectra)
     coordinates = spectra.coordinates()
     return image.assign_coords({name: coordinates[name] for name in ("y", "x")})

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sigma_scale.errors import EmptyMapError
+from sigma_scale.features.dose import count_measured, measured_pixels
 from sigma_scale.features.navigation import NAVIGATOR
 from sigma_scale.gui.charts import bar_chart
 from sigma_scale.gui.dataset_maps import maps_of, placed_image
@@ -21,6 +22,7 @@ from sigma_scale.gui.map_figure import MapFigure, map_grid, value_map
 from sigma_scale.gui.map_page import columns_of, linked_maps
 from sigma_scale.gui.scheduling import LatestOnly, Scheduler
 from sigma_scale.gui.spectrum_figure import SpectrumFigure
+from sigma_scale.workflow.segmenter.selection import measured_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sigma_scale.gui.map_region import MapRegion
+    from sigma_scale.spectra import SpectrumImage
     from sigma_scale.workflow.datasets import SpectrumDataset
     from sigma_scale.workflow.image_dataset import ImageDataset
 
@@ -90,6 +93,7 @@ class DatasetPage:
         self.region_figure: SpectrumFigure | None = None
         self.selected: pd.DataFrame | None = None
         self._whole: xr.DataArray | None = None
+        self._n_whole = 1
         self._shown = pn.Column(margin=0)
         self._download = pn.widgets.FileDownload(
             callback=self._as_csv, filename="selection.csv", label="Selection as CSV",
@@ -186,7 +190,9 @@ class DatasetPage:
 
     def _whole_spectrum(self) -> xr.DataArray:
         if self._whole is None:
-            self._whole = self._dataset.spectra.sum_spectrum().compute()  # type: ignore[union-attr]
+            image: SpectrumImage = self._dataset.spectra  # type: ignore[assignment]
+            self._n_whole = max(count_measured(image), 1)
+            self._whole = image.sum_spectrum().compute()
         return self._whole
 
     def _make_maps(self, title: str, kind: str) -> None:
@@ -247,17 +253,19 @@ class DatasetPage:
 
     def _spectrum(self, region: MapRegion) -> tuple[MapRegion, int, xr.DataArray]:
         """Sum the spectra of a region, as they were measured."""
-        image = self._dataset.spectra
+        image: SpectrumImage = self._dataset.spectra  # type: ignore[assignment]
         mask = _checked(region.mask())
-        if mask.shape != image.shape[:2]:  # type: ignore[union-attr]
-            mask = _unbinned(mask, self._factors(), image.shape[:2])  # type: ignore[union-attr]
+        if mask.shape != image.shape[:2]:
+            mask = _unbinned(mask, self._factors(), image.shape[:2])
+        measured = measured_pixels(image)
+        if measured is not None:
+            mask = measured_only(mask.ravel(), ~measured.to_numpy().ravel()).reshape(mask.shape)
         self._whole_spectrum()
         n_pixels = int(np.count_nonzero(mask))
-        return region, n_pixels, image.region_spectrum(mask).compute()  # type: ignore[union-attr]
+        return region, n_pixels, image.region_spectrum(mask).compute()
 
     def _show_spectrum(self, region: MapRegion, n_pixels: int, spectrum: xr.DataArray) -> None:
         whole = self._whole_spectrum()
-        n_whole = int(np.prod(self._dataset.spectra.shape[:2]))  # type: ignore[union-attr]
         counts = spectrum.to_numpy()
         self.selected = pd.DataFrame(
             {"energy_kev": spectrum["energy"].to_numpy(), "counts": counts,
@@ -265,7 +273,7 @@ class DatasetPage:
         ).set_index("energy_kev")  # fmt: skip
         self.region_figure = SpectrumFigure(
             spectrum["energy"].to_numpy(),
-            {"Selection": counts / n_pixels, "Whole map": whole.to_numpy() / n_whole},
+            {"Selection": counts / n_pixels, "Whole map": whole.to_numpy() / self._n_whole},
             colours={"Selection": _SELECTION_COLOUR, "Whole map": _WHOLE_COLOUR},
             lines=self._lines(), size=(_RIGHT - 90, 180), y_label="Counts per pixel",
             beam_energy_kev=self._dataset.spectra.metadata.beam_energy_kev,  # type: ignore[union-attr]

@@ -53,7 +53,7 @@ class ClusterMapPage:
     map : MapFigure
         The map.
     shown : array, shape (y, x), int32
-        Cluster of each pixel that is shown, else -1.
+        Cluster of each pixel that is shown, else -1. Gaps of a mosaic are not drawn.
     remark : Remark
         How many pixels are shown, or what goes wrong.
     """
@@ -83,7 +83,7 @@ class ClusterMapPage:
             width=220, margin=(8, 16),
         )  # fmt: skip
         self.shown: NDArray[np.int32] = self._labels()
-        self._picture = LabelPicture(self.shown)
+        self._picture = self._drawn(self.shown)
         self.map = MapFigure(
             self._render, ps.label_map, scheduler=self._scheduler, size=_SIZE,
             failed=self.remark.fail,
@@ -115,18 +115,22 @@ class ClusterMapPage:
             shown &= (self._ps.probability > threshold).reshape(labels.shape)
         return np.where(shown, labels, NOISE).astype(np.int32)
 
+    def _drawn(self, labels: NDArray[np.int32]) -> LabelPicture:
+        return LabelPicture(labels, self._ps.state.pixels.gaps)
+
     def _change(self) -> None:
         self._latest.work(self._labels, self._show, self.remark.fail)
 
     def _show(self, labels: NDArray[np.int32]) -> None:
-        self.shown, self._picture = labels, LabelPicture(labels)
+        self.shown, self._picture = labels, self._drawn(labels)
         self._say()
         self.map.picture.refresh()
         self._show_spectra()
 
     def _say(self) -> None:
         n_shown = int(np.count_nonzero(self.shown != NOISE))
-        self.remark.say(f"{n_shown:,} of {self.shown.size:,} pixels are shown.")
+        n_measured = self._ps.state.pixels.n_measured
+        self.remark.say(f"{n_shown:,} of {n_measured:,} pixels are shown.")
 
     def _show_spectra(self) -> None:
         chosen = list(self.selector.value)

@@ -186,7 +186,7 @@ def _said(session: EditSession, names: dict[int, str]) -> str:
     from html import escape
 
     if session.pixels is not None:
-        share = session.n_pixels / session.pixels.size
+        share = session.n_pixels / session.ps.state.pixels.n_measured
         return f"<b>{session.n_pixels:,} pixels</b> are picked, {share:.2%} of the map."
     if not session.clusters:
         return _NOTHING

@@ -9,7 +9,7 @@ import numpy as np
 
 from sigma_scale.clustering.labels import NOISE
 from sigma_scale.errors import ConflictError, EmptyMapError, ParameterError
-from sigma_scale.workflow.segmenter.selection import as_mask, inside_polygon
+from sigma_scale.workflow.segmenter.selection import as_mask, inside_polygon, measured_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ class EditSession:
     Attributes
     ----------
     pixels : array, shape (y * x,), bool, or None
-        Pixels that are picked.
+        Pixels that are picked; none of them in a gap of a mosaic.
     include_noise : bool
         Whether pixels of the noise are shown, and picked with others.
     """
@@ -110,7 +110,10 @@ class EditSession:
             # One place more for noise, which looks up the last entry.
             is_picked = np.zeros(state.pixels.n_clusters + 1, dtype=np.bool_)
             is_picked[picked] = True
-            self._marked = kept = state.pixels, picked, is_picked[state.pixels.labels]
+            marked = is_picked[state.pixels.labels]
+            if state.pixels.gaps is not None:
+                marked &= ~state.pixels.gaps
+            self._marked = kept = state.pixels, picked, marked
         return kept[2]
 
     def clear(self) -> None:
@@ -186,11 +189,12 @@ class EditSession:
         Raises
         ------
         EmptyMapError
-            If there is none, or only noise where that is left out.
+            If there is none, only noise where that is left out, or nothing was measured there.
         ShapeMismatchError
             If a mask is of another shape than the map.
         """
-        mask = self._without_noise(as_mask(pixels, (self.ps.height, self.ps.width)))
+        given = as_mask(pixels, (self.ps.height, self.ps.width))
+        mask = self._without_noise(measured_only(given, self.ps.state.pixels.gaps))
         self.clear()
         self.pixels = mask
 
@@ -221,8 +225,10 @@ class EditSession:
         self.pick_clusters([int(values[counts.argmax()])])
 
     def pick_cluster_of(self, row: int, column: int) -> None:
-        """Pick the cluster of one pixel of the map."""
-        self.pick_clusters([int(self.ps.labels[row * self.ps.width + column])])
+        """Pick the cluster of one pixel of the map; EmptyMapError if it was not measured."""
+        pixels, number = self.ps.state.pixels, row * self.ps.width + column
+        measured_only(np.arange(pixels.labels.size) == number, pixels.gaps)
+        self.pick_clusters([int(pixels.labels[number])])
 
     def create(self, name: str | None = None, colour: str | None = None) -> int:
         """

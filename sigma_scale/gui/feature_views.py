@@ -9,7 +9,7 @@ import numpy as np
 
 from sigma_scale import features, plot
 from sigma_scale.errors import ParameterError, ShapeMismatchError
-from sigma_scale.gui.dataset_maps import map_names, maps_of
+from sigma_scale.gui.dataset_maps import comparable_maps, map_names, maps_of
 from sigma_scale.gui.map_tables import map_table
 from sigma_scale.gui.view import View
 from sigma_scale.plot import FigurePanel
@@ -169,7 +169,7 @@ def view_pixel_distributions(
         If a step or the feature is not known.
     """
     steps = norm.check_steps(norm_list)
-    maps = dataset.feature_maps
+    maps = comparable_maps(dataset)
     known = map_names(maps)
     chosen = known[0] if peak is None else peak
     if chosen not in known:

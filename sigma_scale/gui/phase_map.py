@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sigma_scale import plot
+from sigma_scale import features, plot
 from sigma_scale.errors import ParameterError
 from sigma_scale.gui.cluster_spectra import cluster_titles
 from sigma_scale.gui.map_tables import image_table
@@ -52,7 +52,7 @@ def view_phase_map(ps: PixelSegmenter, alpha_cluster_map: float = 0.6) -> View:
         raise ParameterError(
             f"The opacity of the phases lies between 0 and 1, not {alpha_cluster_map}."
         )
-    image = ps.dataset.nav_img
+    image = _shown_image(ps)
 
     def draw() -> FigurePanel:
         figure = plot.plot_phase_map(
@@ -76,3 +76,11 @@ def view_phase_map(ps: PixelSegmenter, alpha_cluster_map: float = 0.6) -> View:
     if image is not None:
         panels[_OVER] = partial(draw_over, image)
     return View(panels, tables={_MAP: lambda: image_table(ps.label_map)}, live=live)
+
+
+def _shown_image(ps: PixelSegmenter) -> xr.DataArray | None:
+    """Navigation image, with NaN in the gaps of a mosaic."""
+    image, spectra = ps.dataset.nav_img, getattr(ps.dataset, "spectra", None)
+    if image is None or spectra is None or image.shape != spectra.shape[:2]:
+        return image
+    return features.mask_gaps(image, spectra)

@@ -95,7 +95,7 @@ class PhaseMapFigure:
         kept = self._labels
         if kept is None or kept[0] is not state.pixels:
             labels = state.pixels.labels.reshape(session.ps.height, session.ps.width)
-            self._labels = kept = state.pixels, LabelPicture(labels)
+            self._labels = kept = state.pixels, LabelPicture(labels, state.pixels.gaps)
         frame = kept[1].render(
             viewport, state.colours_by_number(), hidden=session.hidden,
             selected=session.marked(state),
@@ -107,6 +107,9 @@ class PhaseMapFigure:
     def _grey(self, viewport: Viewport) -> NDArray[np.uint32]:
         if self._image is None:
             values = np.asarray(self._session.ps.dataset.nav_img_bin)
+            gaps = self._session.ps.state.pixels.gaps
+            if gaps is not None and gaps.size == values.size:
+                values = np.where(gaps.reshape(values.shape), np.float32(np.nan), values)
             limits = contrast_limits(values)
             self._image = ValuePicture(values), (limits.low, limits.high)
         picture, ends = self._image
@@ -116,7 +119,7 @@ class PhaseMapFigure:
 def _over(
     top: NDArray[np.uint32], bottom: NDArray[np.uint32], opacity: float
 ) -> NDArray[np.uint32]:
-    """Lay one frame over an opaque one; both packed RGBA of shape (height, width)."""
+    """Lay one frame over another, which shows where it is opaque; both packed RGBA."""
     above = top.view(np.uint8).reshape(*top.shape, 4).astype(np.float32)
     below = bottom.view(np.uint8).reshape(*bottom.shape, 4)
     weight = above[..., 3:] * np.float32(opacity / 255)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sigma_scale.plot.latent import plot_latent
     from sigma_scale.plot.losses import plot_losses
     from sigma_scale.plot.maps import plot_element_maps, plot_image
+    from sigma_scale.plot.mosaic_layout import plot_mosaic_layout
     from sigma_scale.plot.palette import NOISE_COLOUR, phase_colours
     from sigma_scale.plot.phase_map import plot_phase_map
     from sigma_scale.plot.report import (
@@ -42,6 +43,7 @@ __all__ = [
     "plot_image",
     "plot_latent",
     "plot_losses",
+    "plot_mosaic_layout",
     "plot_phase_map",
     "plot_phase_spectra",
     "plot_sum_spectrum",
@@ -65,6 +67,7 @@ __getattr__, __dir__, _ = lazy_exports(
         "plot_image": "maps",
         "plot_latent": "latent",
         "plot_losses": "losses",
+        "plot_mosaic_layout": "mosaic_layout",
         "plot_phase_map": "phase_map",
         "plot_phase_spectra": "spectra",
         "plot_sum_spectrum": "spectra",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sigma_scale.errors import EmptyMapError, ParameterError, ShapeMismatchError
+from sigma_scale.features.dose import MEASURED
 from sigma_scale.plot.contrast import contrast_limits
 from sigma_scale.plot.figures import new_figure, note
 from sigma_scale.plot.maps import dress_map
@@ -45,7 +46,8 @@ def plot_cluster_maps(
     Parameters
     ----------
     labels : xarray.DataArray, shape (y, x), int32
-        Number of each pixel's cluster, -1 for noise.
+        Number of each pixel's cluster, -1 for noise. Noise where a coordinate ``measured`` (y, x)
+        is false is a gap and is not drawn.
     clusters : sequence of int
         Clusters to draw.
     names, colours : mapping of int to str, optional
@@ -81,6 +83,7 @@ def plot_cluster_maps(
     rows = math.ceil(n / across)
     width, height = frame.size_within(min(_WIDTH / across - _GAP, _LARGEST), _LARGEST)
     whole = across * (width + _GAP) + _GAP, rows * (height + _BAND) + _FOOT
+    opacity = _drawn(labels, max_side)
     # All sizes are known, so no layout engine is asked: it takes minutes for many panels.
     figure = new_figure(*whole)
     figure.set_layout_engine("none")
@@ -94,7 +97,7 @@ def plot_cluster_maps(
         share = np.asarray(thin((labels == cluster).astype(np.float32), max_side=max_side).values)
         colour = np.array(to_rgb(palette[cluster]))
         ax.imshow(
-            share[..., None] * colour + (1 - share[..., None]) * _ELSEWHERE,
+            np.dstack([share[..., None] * colour + (1 - share[..., None]) * _ELSEWHERE, *opacity]),
             extent=(frame.left, frame.right, frame.bottom, frame.top),
             aspect="auto",
             interpolation="antialiased",
@@ -105,6 +108,15 @@ def plot_cluster_maps(
         if index == (rows - 1) * across:
             add_scale_bar(ax, frame, height, size=8)
     return figure
+
+
+def _drawn(labels: xr.DataArray, max_side: int) -> list[npt.NDArray[np.float32]]:
+    """Opacity of the pixels, less for blocks partly in a gap; none where all was measured."""
+    if MEASURED not in labels.coords:
+        return []
+    measured = labels.coords[MEASURED].transpose(*labels.dims).astype(bool)
+    drawn = ((labels >= 0) | measured).astype(np.float32)
+    return [np.asarray(thin(drawn, max_side=max_side).values)]
 
 
 def plot_phases_over_image(

@@ -12,6 +12,7 @@ from sigma_scale import compute
 from sigma_scale.errors import ParameterError, ShapeMismatchError
 from sigma_scale.latent.rows import in_threads
 from sigma_scale.plot.map_picture_kernels import (
+    GAP,
     NO_LABEL,
     block_majorities,
     block_means,
@@ -53,7 +54,9 @@ class LabelPicture:
     ----------
     labels : array-like of integers, shape (y, x)
         Labels; -1 is noise and counts as any other. Kept without a copy if they are int32 in C
-        order. They must not change.
+        order and there are no gaps. They must not change.
+    gaps : array, shape (y, x) or (y * x,), bool, optional
+        Pixels that were not measured: where they have no label but -1 they are not drawn.
 
     Attributes
     ----------
@@ -63,12 +66,12 @@ class LabelPicture:
     Raises
     ------
     ShapeMismatchError
-        If it is not a map.
+        If it is not a map, or the gaps are those of another one.
     ParameterError
         If the labels are not integers from -1 on.
     """
 
-    def __init__(self, labels: ArrayLike) -> None:
+    def __init__(self, labels: ArrayLike, gaps: NDArray[np.bool_] | None = None) -> None:
         values = np.asarray(labels)
         _check_map(values)
         if values.dtype.kind not in "iu":
@@ -80,9 +83,21 @@ class LabelPicture:
                 f"Labels go from -1 (noise) to {_MOST_LABELS - 1}; these go from {self._span[0]} "
                 f"to {self._span[1]}."
             )
+        if gaps is not None:
+            self._leave_out(gaps)
         self._levels: _LabelLevels = _Levels()
         self._selection: tuple[NDArray[np.bool_], _LabelLevels] | None = None
         self.x_range, self.y_range = _whole(values.shape)
+
+    def _leave_out(self, gaps: NDArray[np.bool_]) -> None:
+        if np.shape(gaps) not in {self._labels.shape, (self._labels.size,)}:
+            raise ShapeMismatchError(
+                f"The gaps have the shape {np.shape(gaps)}, the map {self._labels.shape}."
+            )
+        unlabelled = gaps.reshape(self._labels.shape) & (self._labels < 0)
+        if unlabelled.any():
+            self._labels = np.where(unlabelled, np.int32(GAP), self._labels)
+            self._span = GAP, self._span[1]
 
     def render(
         self,

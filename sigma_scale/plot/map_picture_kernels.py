@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "GAP",
     "NO_LABEL",
     "block_majorities",
     "block_means",
@@ -22,6 +23,9 @@ __all__ = [
 
 NO_LABEL = -(1 << 40)
 """Stands for no label where one is returned."""
+
+GAP = -2
+"""Label of pixels that are not drawn."""
 
 
 @njit(nogil=True, cache=True)
@@ -174,6 +178,7 @@ def paint_labels(
     Parameters
     ----------
     level : array, shape (y, x), int32
+        Labels; nothing is painted where they are `GAP`.
     strong : array, shape (y, x) or (0, 0), bool
         Where colours are not faded; everywhere without any.
     rows, columns : array, shape (height,) and (width,), int64
@@ -197,6 +202,8 @@ def paint_labels(
             continue
         for x in range(columns.shape[0]):
             if columns[x] < 0:
+                continue
+            if level[rows[y], columns[x]] == GAP:
                 continue
             code = level[rows[y], columns[x]] + 1
             if code < 0 or code >= known.shape[0] or not known[code]:

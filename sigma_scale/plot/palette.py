@@ -14,6 +14,7 @@ __all__ = ["NOISE", "NOISE_COLOUR", "complete_colours", "phase_colour", "phase_c
 
 NOISE = -1
 NOISE_COLOUR = "#b3b3b3"
+"""Of pixels that belong to no phase: a light grey."""
 
 # Okabe and Ito's set without black, ordered so that neighbours differ in lightness too, then
 # three of Paul Tol's "muted" set that stay apart from them under protan and deutan vision.

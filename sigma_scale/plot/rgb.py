@@ -56,7 +56,7 @@ def plot_rgb_map(
     -------
     matplotlib.figure.Figure
         The map with a scale bar; the legend says which colour is which. Missing values count as
-        black.
+        black; pixels of which all are missing are not drawn.
 
     Raises
     ------
@@ -85,6 +85,9 @@ def plot_rgb_map(
     picture = np.zeros((*small.shape[:2], 3))
     for channel in range(len(lines)):
         picture[..., channel] = _scaled(np.asarray(small.values[..., channel]), percentiles)
+    known_any = np.isfinite(np.asarray(small.values, dtype=np.float64)).any(axis=2)
+    if not known_any.all():
+        picture = np.dstack([picture, known_any])
     width, height = frame.size_within(_MAP_WIDTH, _MAP_HEIGHT)
     ax = new_figure(width + 2.0, height + 0.8).add_subplot()
     ax.imshow(

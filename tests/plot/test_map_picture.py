@@ -184,6 +184,40 @@ def test_views_beside_the_map_are_transparent():
     assert not picture._levels._kept
 
 
+@pytest.mark.parametrize("factor", [1, 4])
+def test_gaps_are_not_drawn_but_for_pixels_with_a_label(factor):
+    labels = np.repeat(np.repeat([[-1, -1, 0], [-1, 2, -1]], factor, axis=0), factor, axis=1)
+    gaps = np.repeat(np.repeat([[1, 0, 1], [1, 1, 0]], factor, axis=0), factor, axis=1) > 0
+    height, width = labels.shape
+    colours = {-1: "#808080", 0: "#ff0000", 2: "#0000ff"}
+    viewport = Viewport((-0.5, width - 0.5), (-0.5, height - 0.5), 3, 2)
+    for given_gaps in (gaps, gaps.ravel()):
+        frame = LabelPicture(labels, given_gaps).render(viewport, colours)
+        np.testing.assert_array_equal(frame > 0, [[0, 1, 1], [0, 1, 1]])
+        whole = LabelPicture(labels).render(viewport, colours)
+        np.testing.assert_array_equal(frame[frame > 0], whole[frame > 0])
+    hidden = LabelPicture(labels, gaps).render(viewport, colours, hidden=[-1])
+    np.testing.assert_array_equal(hidden > 0, [[0, 0, 1], [0, 1, 0]])
+
+
+def test_blocks_half_in_a_gap_show_what_they_hold_most_of():
+    labels = np.full((4, 8), -1, np.int32)
+    labels[:, 4:] = 3
+    gaps = np.zeros((4, 8), bool)
+    gaps[:, :3] = True
+    gaps[:, 4:] = True
+    viewport = Viewport((-0.5, 7.5), (-0.5, 3.5), 2, 1)
+    frame = LabelPicture(labels, gaps).render(viewport, {-1: "#808080", 3: "#0000ff"})
+    np.testing.assert_array_equal(frame > 0, [[False, True]])
+    # What is selected is seen even so.
+    picked = np.zeros((4, 8), bool)
+    picked[0, 3] = True
+    frame = LabelPicture(labels, gaps).render(
+        viewport, {-1: "#808080", 3: "#0000ff"}, selected=picked
+    )
+    assert frame[0, 0] == 0xFF808080
+
+
 def test_values_beyond_the_limits_and_limits_without_extent():
     picture = ValuePicture(np.array([[-5.0, 0.0, 5.0, np.inf]]))
     colours = packed_colours("viridis")
@@ -207,6 +241,8 @@ def test_faults_are_named():
         LabelPicture(np.zeros((4, 4)))
     with pytest.raises(ParameterError, match="-3"):
         LabelPicture(np.full((4, 4), -3))
+    with pytest.raises(ShapeMismatchError, match=r"gaps have the shape \(3, 3\)"):
+        LabelPicture(np.zeros((4, 4), int), np.zeros((3, 3), bool))
     with pytest.raises(ParameterError, match="complex"):
         ValuePicture(np.zeros((4, 4), complex))
     picture = LabelPicture(np.full((4, 4), 7, np.int32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from operator import index
 from typing import TYPE_CHECKING
@@ -37,16 +38,21 @@ class PixelState:
         without components.
     n_clusters : int
         Number of clusters, empty ones included.
+    gaps : array, shape (n,), bool, optional
+        Pixels of a mosaic that were not measured: their label is -1, but they are no noise.
+        None where there are none. Read-only.
     """
 
     labels: NDArray[np.int32]
     edited: NDArray[np.bool_]
     groups: NDArray[np.int32]
     n_clusters: int
+    gaps: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
-        for values in (self.labels, self.edited, self.groups):
-            values.flags.writeable = False
+        for values in (self.labels, self.edited, self.groups, self.gaps):
+            if values is not None:
+                values.flags.writeable = False
 
     def sizes(self) -> NDArray[np.int64]:
         """Pixels of each cluster, shape (cluster,)."""
@@ -55,6 +61,17 @@ class PixelState:
         counts = np.zeros(self.n_clusters + 1, np.int64)
         count_labels(self.labels, counts)
         return counts[1:]
+
+    @cached_property
+    def n_measured(self) -> int:
+        """Number of pixels that are not gaps."""
+        n_gaps = 0 if self.gaps is None else int(np.count_nonzero(self.gaps))
+        return int(self.labels.size) - n_gaps
+
+    @property
+    def n_noise(self) -> int:
+        """Number of pixels of the noise."""
+        return self.n_measured - int(self.sizes().sum())
 
     @property
     def nbytes(self) -> int:
@@ -86,7 +103,7 @@ class ClusterState:
 
     def colours_by_number(self) -> dict[int, str]:
         """Colour of each cluster, and of the noise, -1, where there is any."""
-        noise = {NOISE: self.noise_colour} if (self.pixels.labels == NOISE).any() else {}
+        noise = {NOISE: self.noise_colour} if self.pixels.n_noise else {}
         return dict(enumerate(self.colours)) | noise
 
     def names_by_number(self) -> dict[int, str]:
@@ -131,7 +148,12 @@ class ClusterState:
         return f"{there_are}, and -1 is noise" if noise else there_are
 
 
-def first_state(labels: NDArray[np.int32], n_clusters: int, n_components: int) -> ClusterState:
+def first_state(
+    labels: NDArray[np.int32],
+    n_clusters: int,
+    n_components: int,
+    gaps: NDArray[np.bool_] | None = None,
+) -> ClusterState:
     """
     State before any edit.
 
@@ -143,12 +165,18 @@ def first_state(labels: NDArray[np.int32], n_clusters: int, n_components: int) -
         Number of clusters.
     n_components : int
         Components of a mixture, each of them a cluster; 0 for other methods.
+    gaps : array, shape (n,), bool, optional
+        Pixels that were not measured; they belong to no cluster, whatever their label.
     """
+    kept = np.array(labels, np.int32)
+    if gaps is not None:
+        kept[gaps] = NOISE
     pixels = PixelState(
-        np.array(labels, np.int32),
+        kept,
         np.zeros(len(labels), np.bool_),
         np.arange(n_components, dtype=np.int32),
         n_clusters,
+        gaps,
     )
     colours = tuple(phase_colour(number) for number in range(n_clusters))
     return ClusterState(pixels, colours, (None,) * n_clusters)
@@ -173,6 +201,7 @@ def renumbered(state: ClusterState, new: Sequence[int]) -> ClusterState:
         state.pixels.edited,
         table[state.pixels.groups],
         n_clusters,
+        state.pixels.gaps,
     )
     first = [list(new).index(number) for number in range(n_clusters)]
     return ClusterState(

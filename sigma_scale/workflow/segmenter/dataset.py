@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -14,7 +15,8 @@ from sigma_scale.errors import (
     ShapeMismatchError,
     SigmaScaleError,
 )
-from sigma_scale.features import line_intensity
+from sigma_scale.features import line_intensity, mark_measured
+from sigma_scale.features.dose import MEASURED
 from sigma_scale.features.navigation import NAVIGATOR
 
 if TYPE_CHECKING:
@@ -26,7 +28,14 @@ if TYPE_CHECKING:
 
     from sigma_scale.spectra import MapMetadata, SpectrumImage
 
-__all__ = ["SegmentableDataset", "SegmentedMap", "feature_means", "features_of", "latent_rows"]
+__all__ = [
+    "SegmentableDataset",
+    "SegmentedMap",
+    "feature_means",
+    "features_of",
+    "latent_rows",
+    "without_gaps",
+]
 
 _MAP_DIMENSIONS = 3
 _TABLE_DIMENSIONS = 2
@@ -112,6 +121,25 @@ class SegmentedMap:
             found = {str(name): values for name, values in coords.items()}
         return {name: found[name] for name in ("y", "x") if name in found}
 
+    @cached_property
+    def gaps(self) -> dict[str, Any]:
+        """Coordinate that tells the gaps of a mosaic from noise; empty where there are none."""
+        import xarray as xr
+
+        if self.image is None:
+            return {}
+        pixels = xr.DataArray(np.broadcast_to(np.int32(0), self.shape), dims=("y", "x"))
+        marked = mark_measured(pixels, self.image).coords
+        return {MEASURED: (("y", "x"), marked[MEASURED].data)} if MEASURED in marked else {}
+
+    @cached_property
+    def gap_pixels(self) -> NDArray[np.bool_] | None:
+        """Pixels in gaps, shape (y * x,); None where there are none."""
+        if not self.gaps:
+            return None
+        found: NDArray[np.bool_] = ~np.asarray(self.gaps[MEASURED][1], np.bool_).ravel()
+        return found
+
     def line_maps(self, lines: Sequence[str] | None = None) -> xr.DataArray | None:
         """
         Intensities of the (binned) map before normalisation of the features.
@@ -166,6 +194,36 @@ def _maps(dataset: SegmentableDataset) -> xr.DataArray | None:
         return getattr(dataset, "feature_maps", None)
     except SigmaScaleError:
         return None
+
+
+def without_gaps(rows: NDArray[Any], gaps: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """
+    Take the gaps of a mosaic out of a latent space.
+
+    Parameters
+    ----------
+    rows : array, shape (n, component)
+        Latent coordinates from :func:`latent_rows`.
+    gaps : array, shape (n,), bool, or None
+        Pixels that were not measured.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, component)
+        With NaN in gaps, read-only; the rows themselves where it is there already.
+
+    Raises
+    ------
+    EmptyMapError
+        If no other pixel has latent coordinates.
+    """
+    if gaps is None or np.isnan(rows[gaps]).all():
+        return rows
+    cleared = np.where(gaps[:, np.newaxis], rows.dtype.type(np.nan), rows)
+    if np.isnan(cleared).any(axis=1).all():
+        raise EmptyMapError("No pixel that was measured has latent coordinates.")
+    cleared.flags.writeable = False
+    return cleared
 
 
 def latent_rows(latent: ArrayLike | xr.DataArray, shape: tuple[int, int]) -> NDArray[Any]:

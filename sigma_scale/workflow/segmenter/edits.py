@@ -20,7 +20,7 @@ from sigma_scale.workflow.segmenter.clusters import (
     free_colour,
     renumbered,
 )
-from sigma_scale.workflow.segmenter.selection import decode_mask
+from sigma_scale.workflow.segmenter.selection import decode_mask, measured_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,7 +58,8 @@ def apply_edit(
         If there is no such edit, the record lacks something, or names a cluster, colour or pixel
         that can't be.
     EmptyMapError
-        If the edit selects no pixel.
+        If the edit selects no pixel, or only such that were not measured; others of these are
+        left out.
     """
     kind = record.get("edit")
     if not isinstance(kind, str) or kind not in EDITS:
@@ -75,6 +76,8 @@ def apply_edit(
         mask = np.zeros(0, np.bool_)  # for edits without pixels
     elif not mask.any():
         raise EmptyMapError("The selection has no pixels. Select at least one.")
+    else:
+        mask = measured_only(mask, state.pixels.gaps)
     return edit(state, record, mask)
 
 
@@ -148,8 +151,11 @@ def _moved(pixels: PixelState, mask: NDArray[np.bool_], cluster: int) -> PixelSt
     """Put pixels into a cluster, an existing one, the next one or noise."""
     labels = pixels.labels.copy()
     labels[mask] = cluster
-    return PixelState(
-        labels, pixels.edited | mask, pixels.groups, max(pixels.n_clusters, cluster + 1)
+    return replace(
+        pixels,
+        labels=labels,
+        edited=pixels.edited | mask,
+        n_clusters=max(pixels.n_clusters, cluster + 1),
     )
 
 

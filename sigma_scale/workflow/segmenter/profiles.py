@@ -47,8 +47,13 @@ class ClusterProfiles:
 
     @property
     def label_map(self) -> xr.DataArray:
-        """Labels as a map, shape (y, x), int32."""
-        return self._as_map(self._history.current.pixels.labels, "labels")
+        """
+        Labels as a map, shape (y, x), int32.
+
+        In the gaps of a mosaic, where the coordinate ``measured`` is false, they are -1 as noise.
+        """
+        labels = self._as_map(self._history.current.pixels.labels, "labels")
+        return labels.assign_coords(self._map.gaps)
 
     def get_binary_map_spectra_profile(
         self,

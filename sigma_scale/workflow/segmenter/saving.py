@@ -120,7 +120,7 @@ class SavableClusters:
         document = state.document
         try:
             check_identity(document["identity"], self._map, self._spectra.channel_sums)
-            history = _replayed(state)
+            history = _replayed(state, self._map.gap_pixels)
         except StoreError:  # another map, or one whose counts are damaged
             raise
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -136,7 +136,7 @@ class SavableClusters:
         self._derived = None
 
 
-def _replayed(state: SavedState) -> History:
+def _replayed(state: SavedState, gaps: NDArray[np.bool_] | None) -> History:
     document = state.document
     n_clusters = document["n_clusters"]
     labels = state.initial_labels
@@ -145,7 +145,7 @@ def _replayed(state: SavedState) -> History:
     n_gaussians = 0 if state.mixture is None else len(state.mixture)
     if n_gaussians not in {0, n_clusters}:
         raise ParameterError("its mixture has another number of clusters")
-    first = first_state(labels, n_clusters, n_gaussians)
+    first = first_state(labels, n_clusters, n_gaussians, gaps)
     history = History(first, document["log"], document["position"])
     if not np.array_equal(history.current.pixels.labels, state.labels):
         raise ParameterError("its edits don't lead to its labels")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from sigma_scale import compute
-from sigma_scale.clustering.labels import NOISE
 from sigma_scale.errors import ParameterError, SigmaScaleWarning
 from sigma_scale.workflow.segmenter.areas import ClusterAreas
 from sigma_scale.workflow.segmenter.bic import bic_curve, choose_n_components
@@ -18,6 +17,7 @@ from sigma_scale.workflow.segmenter.dataset import (
     feature_means,
     features_of,
     latent_rows,
+    without_gaps,
 )
 from sigma_scale.workflow.segmenter.editing import EditableClusters
 from sigma_scale.workflow.segmenter.given_labels import given_clusters
@@ -52,7 +52,8 @@ class PixelSegmenter(ClusterAreas, EditableClusters, SavableClusters):
     ----------
     latent : array-like, shape (y * x, component) or (y, x, component)
         Latent coordinates of the (binned) map's pixels: an array, a DataArray or a dask array.
-        Pixels with NaN become noise.
+        Pixels with NaN become noise; those in the gaps of a mosaic have no place in it, and
+        belong to no cluster.
     dataset : SEMDataset, TEMDataset or ImageDataset
         The map, as it is processed now; processing it further doesn't change the segmenter.
     method : str or estimator, default: "BayesianGaussianMixture"
@@ -112,7 +113,8 @@ class PixelSegmenter(ClusterAreas, EditableClusters, SavableClusters):
         method_args: Mapping[str, Any] | None = None,
     ) -> None:
         height, width = dataset.shape[:2]
-        rows = latent_rows(latent, (height, width))
+        self._take_dataset(dataset)
+        rows = without_gaps(latent_rows(latent, (height, width)), self._map.gap_pixels)
         arguments = dict(method_args or {})
         if method_args is None and method == "BayesianGaussianMixture":
             arguments = dict(_DEFAULT_ARGS)
@@ -120,7 +122,6 @@ class PixelSegmenter(ClusterAreas, EditableClusters, SavableClusters):
         if isinstance(method, str) and _is_auto(arguments.get("n_components")):
             arguments["n_components"], bic_list = choose_n_components(rows, method, arguments)
         found = cluster_rows(rows, method, arguments)
-        self._take_dataset(dataset)
         self.latent = rows
         self.method = method if isinstance(method, str) else type(method).__name__
         self.method_args = arguments
@@ -129,10 +130,13 @@ class PixelSegmenter(ClusterAreas, EditableClusters, SavableClusters):
         self.recipe = found.recipe
         self._memberships = Memberships(rows, found.mixture, found.strength)
         n_gaussians = 0 if found.mixture is None else len(found.mixture)
-        self._history = History(first_state(found.labels, found.n_clusters, n_gaussians))
+        self._history = History(
+            first_state(found.labels, found.n_clusters, n_gaussians, self._map.gap_pixels)
+        )
         if not (found.labels >= 0).any():
+            n_pixels = self.state.pixels.n_measured
             warnings.warn(
-                f"{self.method} found no cluster: all {found.labels.size} pixels are noise. Try "
+                f"{self.method} found no cluster: all {n_pixels} pixels are noise. Try "
                 "other parameters, such as a smaller min_cluster_size, or create clusters by hand.",
                 SigmaScaleWarning,
                 stacklevel=2,
@@ -215,7 +219,7 @@ class PixelSegmenter(ClusterAreas, EditableClusters, SavableClusters):
         Returns
         -------
         PixelSegmenter
-            Its :attr:`mixture` and :attr:`model` are None.
+            Its ``mixture`` and ``model`` are None.
 
         Raises
         ------
@@ -227,21 +231,22 @@ class PixelSegmenter(ClusterAreas, EditableClusters, SavableClusters):
         """
         segmenter = cls.__new__(cls)
         segmenter._take_dataset(dataset)  # noqa: SLF001 - an object of this very class
-        segmenter.latent = latent_rows(latent, (segmenter.height, segmenter.width))
-        found = given_clusters(
-            labels, probability, (segmenter.height, segmenter.width), recipe=recipe
-        )
+        gaps = segmenter._map.gap_pixels  # noqa: SLF001
+        shape = segmenter.height, segmenter.width
+        segmenter.latent = without_gaps(latent_rows(latent, shape), gaps)
+        found = given_clusters(labels, probability, shape, recipe=recipe)
         segmenter.method = method
         segmenter.method_args = {}
         segmenter.model = None
         segmenter.bic_list = []
         segmenter.recipe = found.recipe
         segmenter._memberships = Memberships(segmenter.latent, None, found.strength)  # noqa: SLF001
-        segmenter._history = History(first_state(found.labels, found.n_clusters, 0))  # noqa: SLF001
+        first = first_state(found.labels, found.n_clusters, 0, gaps)
+        segmenter._history = History(first)  # noqa: SLF001
         return segmenter
 
     def __repr__(self) -> str:
-        n_noise = int(np.count_nonzero(self.labels == NOISE))
+        n_noise = self.state.pixels.n_noise
         return (
             f"<PixelSegmenter {self.method}: {self.n_components} clusters of "
             f"{self.height} x {self.width} pixels, {n_noise} of them noise, "
@@ -255,7 +260,11 @@ class PixelSegmenter(ClusterAreas, EditableClusters, SavableClusters):
 
     @property
     def labels(self) -> NDArray[np.int32]:
-        """Cluster of each pixel in row-major order, shape (y * x,); -1 is noise. Read-only."""
+        """
+        Cluster of each pixel in row-major order, shape (y * x,); -1 is noise. Read-only.
+
+        In the gaps of a mosaic they are -1 too; ``label_map.measured`` tells these from noise.
+        """
         return self._history.current.pixels.labels
 
     @property

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["as_mask", "decode_mask", "encode_mask", "inside_polygon"]
+__all__ = ["as_mask", "decode_mask", "encode_mask", "inside_polygon", "measured_only"]
 
 _ENCODING = "bits+zlib+base64"
 _FEWEST_CORNERS = 3
@@ -80,6 +80,35 @@ def as_mask(selection: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
     if not mask.any():
         raise EmptyMapError("The selection has no pixels. Select at least one.")
     return mask
+
+
+def measured_only(mask: NDArray[np.bool_], gaps: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """
+    Take the gaps of a mosaic out of a selection.
+
+    Parameters
+    ----------
+    mask : array, shape (n,), bool
+        Pixels selected.
+    gaps : array, shape (n,), bool, or None
+        Pixels that were not measured.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,), bool
+        The mask itself where it holds none of them.
+
+    Raises
+    ------
+    EmptyMapError
+        If it holds nothing else.
+    """
+    if gaps is None or not (mask & gaps).any():
+        return mask
+    kept: NDArray[np.bool_] = mask & ~gaps
+    if not kept.any():
+        raise EmptyMapError("Nothing was measured there: it is a gap between tiles of the mosaic.")
+    return kept
 
 
 def inside_polygon(rows: NDArray[Any], corners: ArrayLike) -> NDArray[np.bool_]:
