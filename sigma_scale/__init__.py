@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from sigma_scale import gui
     from sigma_scale.calibration import calibrate, fit_calibration, set_calibration
     from sigma_scale.clustering import HDBSCAN, GaussianMixture, cluster_latent
+    from sigma_scale.compute import connect
     from sigma_scale.config import options
     from sigma_scale.export import export_counts
     from sigma_scale.features import (
+        correct_dose,
         feature_pass,
         line_intensity,
         neighbour_averaging,
@@ -32,12 +34,22 @@ if TYPE_CHECKING:
         embed,
         same_seeds,
     )
+    from sigma_scale.mosaic import (
+        GridRule,
+        TileLayout,
+        add_tiles,
+        compose,
+        ingest_tiles,
+        register,
+        register_added,
+        write_mosaic,
+    )
     from sigma_scale.phases import element_summary, phase_spectra, proportions, unmix
     from sigma_scale.preprocess import normalise, rebin, remove_first_peak
     from sigma_scale.readers import read, read_element_maps
     from sigma_scale.spectra import ElementMaps, EnergyAxis, MapMetadata, SpectrumImage
     from sigma_scale.store import open_map, verify_map, write_map
-    from sigma_scale.synthetic import synthetic_map
+    from sigma_scale.synthetic import synthetic_map, synthetic_tiles
     from sigma_scale.workflow import (
         Experiment,
         ImageDataset,
@@ -61,6 +73,7 @@ __all__ = [
     "EnergyAxis",
     "Experiment",
     "GaussianMixture",
+    "GridRule",
     "ImageDataset",
     "MapMetadata",
     "PixelSegmenter",
@@ -68,16 +81,22 @@ __all__ = [
     "SEMDataset",
     "SpectrumImage",
     "TEMDataset",
+    "TileLayout",
     "VariationalAutoEncoder",
     "__version__",
+    "add_tiles",
     "calibrate",
     "cluster_latent",
+    "compose",
+    "connect",
+    "correct_dose",
     "element_summary",
     "embed",
     "export_counts",
     "feature_pass",
     "fit_calibration",
     "gui",
+    "ingest_tiles",
     "line_intensity",
     "map_phases",
     "neighbour_averaging",
@@ -90,6 +109,8 @@ __all__ = [
     "read",
     "read_element_maps",
     "rebin",
+    "register",
+    "register_added",
     "remove_first_peak",
     "run_job",
     "same_seeds",
@@ -97,9 +118,11 @@ __all__ = [
     "softmax",
     "suggest_lines",
     "synthetic_map",
+    "synthetic_tiles",
     "unmix",
     "verify_map",
     "write_map",
+    "write_mosaic",
     "zscore",
 ]
 
@@ -113,6 +136,7 @@ __getattr__, __dir__, _ = lazy_exports(
         "EnergyAxis": "spectra",
         "Experiment": "workflow",
         "GaussianMixture": "clustering",
+        "GridRule": "mosaic",
         "ImageDataset": "workflow",
         "MapMetadata": "spectra",
         "PixelSegmenter": "workflow",
@@ -120,14 +144,20 @@ __getattr__, __dir__, _ = lazy_exports(
         "SEMDataset": "workflow",
         "SpectrumImage": "spectra",
         "TEMDataset": "workflow",
+        "TileLayout": "mosaic",
         "VariationalAutoEncoder": "latent",
+        "add_tiles": "mosaic",
         "calibrate": "calibration",
         "cluster_latent": "clustering",
+        "compose": "mosaic",
+        "connect": "compute",
+        "correct_dose": "features",
         "element_summary": "phases",
         "embed": "latent",
         "export_counts": "export",
         "feature_pass": "features",
         "fit_calibration": "calibration",
+        "ingest_tiles": "mosaic",
         "line_intensity": "features",
         "map_phases": "workflow",
         "neighbour_averaging": "features",
@@ -140,6 +170,8 @@ __getattr__, __dir__, _ = lazy_exports(
         "read": "readers",
         "read_element_maps": "readers",
         "rebin": "preprocess",
+        "register": "mosaic",
+        "register_added": "mosaic",
         "remove_first_peak": "preprocess",
         "run_job": "workflow",
         "same_seeds": "latent",
@@ -147,9 +179,11 @@ __getattr__, __dir__, _ = lazy_exports(
         "softmax": "features",
         "suggest_lines": "xray",
         "synthetic_map": "synthetic",
+        "synthetic_tiles": "synthetic",
         "unmix": "phases",
         "verify_map": "store",
         "write_map": "store",
+        "write_mosaic": "mosaic",
         "zscore": "features",
     },
     submodules={"gui"},

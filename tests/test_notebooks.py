@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,8 @@ def test_there_are_notebooks() -> None:
         "02_tem_tutorial.ipynb",
         "03_element_images.ipynb",
         "04_aztec_calibration.ipynb",
+        "05_large_area_mosaic.ipynb",
+        "06_cluster.ipynb",
         "quickstart.ipynb",
     ]
 
@@ -109,6 +112,7 @@ def test_views_are_live_in_all_notebooks(path: Path) -> None:
 def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A folder to write into; options that a notebook sets don't outlive the test."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     # What Panel keeps of ``pn.extension`` is put back as well.
     monkeypatch.setattr(pn.extension, "_loaded", pn.extension._loaded)
     monkeypatch.setattr(pn.extension, "_loaded_extensions", [])
@@ -183,3 +187,30 @@ def test_the_notebook_on_calibration_puts_energies_right(quiet: None) -> None:
         assert found.gain == pytest.approx(0.99, abs=0.003)
         assert found.gain * -0.2 + found.shift_kev == pytest.approx(-0.17, abs=0.005)
     assert namespace["sem"].spectra.energy.scale_kev == 0.0099
+
+
+@pytest.mark.slow
+def test_the_large_area_tutorial_runs(quiet: None, capsys: pytest.CaptureFixture[str]) -> None:
+    namespace = run(FOLDER / "05_large_area_mosaic.ipynb")
+    assert namespace["rms_error"](namespace["registration"].layout) < 0.5
+    checked = namespace["checked"]
+    assert len(checked) == 16 + 1
+    assert checked["same in every pixel"].all()
+    np.testing.assert_array_equal(checked["in the map"], checked["in the file"])
+    assert (namespace["doses"]["found"] / namespace["doses"]["true"] - 1).abs().max() < 0.02
+    assert namespace["score"] > 0.85
+    assert (namespace["grains"]["tiles"] > 1).any()
+    assert "line 8: tile 'tile_1_2'" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_cluster_tutorial_runs(quiet: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """The notebook itself compares the arrays of threads, processes and a killed worker."""
+    namespace = run(FOLDER / "06_cluster.ipynb", SIDE=192)
+    assert {name.partition("/")[0] for name in namespace["one"]} == {
+        "map", "binned", "latent", "phases",
+    }  # fmt: skip
+    told = capsys.readouterr().out
+    assert "Dashboard: http://127.0.0.1:" in told
+    assert "killed: tcp://" in told
+    assert told.count("36,864 pixels compared") == 2
