@@ -339,14 +339,14 @@ class _Job:
             click.echo(f"{self.target} holds this mosaic already.")
             return
         stored = ingest_tiles(
-            given,
+            placed,
             self.tile_folder,
             encoding=encoding,
             unreadable=self.unreadable,
             overwrite=overwrite,
         )
         image = write_mosaic(
-            stored if placed is given else replace(placed, layout=stored),  # type: ignore[arg-type]
+            stored,
             self.target,
             overlap=self._overlap(),
             overwrite=overwrite or self.chosen["add"],
@@ -356,7 +356,7 @@ class _Job:
         )
         rows, columns, channels = image.shape
         click.echo(f"{self.target}: {columns:,} x {rows:,} pixels, {channels:,} channels")
-        self._clear(given, stored)
+        self._clear(given, layout_of(stored))
 
     def _request(self, layout: TileLayout) -> str:
         """What tells this mosaic from others, by its tiles' files and places."""

@@ -70,7 +70,8 @@ def export_counts(
     Write the spectra of a map densely, for programs that don't know events.
 
     What is written is what :meth:`~sigma_scale.spectra.SpectrumImage.to_xarray` shows: binned,
-    normalised and cut off as the image is. A few pieces are in memory at a time, never the whole cube.
+    normalised and cut off as the image is. A few pieces are in memory at a time, never the whole
+    cube.
 
     Parameters
     ----------

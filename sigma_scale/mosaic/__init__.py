@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sigma_scale.mosaic.placement import GridRule
     from sigma_scale.mosaic.registration import Registration, register
     from sigma_scale.mosaic.tile import Tile
-    from sigma_scale.mosaic.writing import write_mosaic
+    from sigma_scale.mosaic.writing import mosaic_attrs, write_mosaic
 
 __all__ = [
     "Finding",
@@ -33,6 +33,7 @@ __all__ = [
     "add_tiles",
     "compose",
     "ingest_tiles",
+    "mosaic_attrs",
     "register",
     "register_added",
     "tile_doses",
@@ -52,6 +53,7 @@ __getattr__, __dir__, _ = lazy_exports(
         "add_tiles": "adding",
         "compose": "composition",
         "ingest_tiles": "ingest",
+        "mosaic_attrs": "writing",
         "register": "registration",
         "register_added": "adding",
         "tile_doses": "dose",

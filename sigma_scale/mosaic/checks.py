@@ -14,10 +14,12 @@ from sigma_scale.errors import ParameterError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from sigma_scale.mosaic.tile import Tile
     from sigma_scale.spectra import EnergyAxis
 
-__all__ = ["AXIS_TOLERANCE", "Finding", "find", "refuse"]
+__all__ = ["AXIS_TOLERANCE", "Finding", "find", "refuse", "refuse_far_apart"]
 
 _SIZE_TOLERANCE = 0.005
 AXIS_TOLERANCE = 1e-6
@@ -25,6 +27,9 @@ AXIS_TOLERANCE = 1e-6
 _MOST_WIDTH_RATIO = 2.0
 _LEAST_COMMON_ENERGY = 0.5
 _SHOWN = 5
+_ANY_SIZE = 1e8
+_MOST_EMPTY = 1000.0
+"""Pixels that a map may have, in any case and for each one of its tiles."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,55 @@ def refuse(findings: Sequence[Finding]) -> None:
     if reasons:
         more = f" And {len(reasons) - _SHOWN} more like these." if len(reasons) > _SHOWN else ""
         raise ParameterError(" ".join(reasons[:_SHOWN]) + more)
+
+
+def refuse_far_apart(tiles: Sequence[Tile], offsets: NDArray[np.float64]) -> None:
+    """
+    Refuse places that are so far apart that there must be a mistake in them.
+
+    A map is as large as the box around its tiles, and empty blocks take time as well.
+
+    Parameters
+    ----------
+    tiles : sequence of Tile
+        The tiles.
+    offsets : numpy.ndarray, shape (tile, 2), float64
+        Row and column of each tile's first pixel, in pixels from 0 on.
+
+    Raises
+    ------
+    ParameterError
+        If the map would be large and have more than 1,000 pixels for each one of its tiles, or
+        rows and columns of the grid are as far apart.
+    """
+    shapes = np.array([tile.shape for tile in tiles], dtype=np.float64)
+    _refuse_empty(tiles, offsets, shapes, "pixels", _ANY_SIZE)
+    placed = [tile for tile in tiles if tile.row is not None and tile.column is not None]
+    if placed:
+        cells = np.array([(tile.row, tile.column) for tile in placed], dtype=np.float64)
+        first = cells.min(axis=0)
+        _refuse_empty(placed, cells - first, np.ones_like(cells), "cells of the grid", 1.0)
+
+
+def _refuse_empty(
+    tiles: Sequence[Tile],
+    starts: NDArray[np.float64],
+    shapes: NDArray[np.float64],
+    what: str,
+    always: float,
+) -> None:
+    # Places such as 1e300 are beyond float64 when they are multiplied.
+    with np.errstate(over="ignore"):
+        size = (starts + shapes).max(axis=0)
+        if size.prod() <= max(always, _MOST_EMPTY * shapes.prod(axis=1).sum()):
+            return
+        distance = np.abs(starts - np.median(starts, axis=0)).max(axis=1)
+    farthest = tiles[int(distance.argmax())]
+    raise ParameterError(
+        f"The map would reach over {size[0]:.7g} x {size[1]:.7g} {what}, of which the tiles fill "
+        f"less than a thousandth; the farthest away is {farthest.label}. Check the positions and "
+        "their unit, or the pattern of names, or make several maps."
+    )
 
 
 def _duplicates(tiles: Sequence[Tile]) -> Iterator[Finding]:

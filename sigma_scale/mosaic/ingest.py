@@ -8,7 +8,7 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
 from sigma_scale import compute, progress
 from sigma_scale.errors import (
@@ -21,6 +21,7 @@ from sigma_scale.errors import (
     SourceNotFoundError,
     StoreError,
 )
+from sigma_scale.mosaic.registration import Registration
 from sigma_scale.spectra.processing import Processing
 from sigma_scale.store import Encoding, StoredCounts, is_store, write_map
 from sigma_scale.store.location import local_path
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from sigma_scale.spectra import BlockSource, EventBlock, Scratch, SpectrumImage
 
 __all__ = ["folder_names", "ingest_tiles"]
+
+_Tiles = TypeVar("_Tiles", bound="TileLayout | Registration")
 
 _LARGE = 32 * 1024**2
 """
@@ -56,13 +59,13 @@ _NOT_READ = (FileFormatError, SourceNotFoundError, ParameterError, CorruptChunkE
 
 
 def ingest_tiles(
-    layout: TileLayout,
+    tiles: _Tiles,
     folder: str | PathLike[str],
     *,
     encoding: Encoding | None = None,
     unreadable: Literal["raise", "skip"] = "raise",
     overwrite: bool = False,
-) -> TileLayout:
+) -> _Tiles:
     """
     Write each tile to a store, many at a time, and lay out the stores.
 
@@ -71,7 +74,7 @@ def ingest_tiles(
 
     Parameters
     ----------
-    layout : TileLayout
+    tiles : TileLayout or Registration
         The tiles.
     folder : path
         Where the stores go, one folder ``NAME.zarr`` each; a name that isn't of letters, digits,
@@ -85,8 +88,9 @@ def ingest_tiles(
 
     Returns
     -------
-    TileLayout
-        Of the stores, at the same places; tiles that were skipped are in its ``left_out``.
+    TileLayout or Registration
+        What was given, of the stores, at the same places; tiles that were skipped are in the
+        ``left_out`` of the layout.
 
     Raises
     ------
@@ -107,6 +111,25 @@ def ingest_tiles(
     """
     if unreadable not in {"raise", "skip"}:
         raise ParameterError(f"unreadable must be 'raise' or 'skip', not {unreadable!r}.")
+    given = tiles.layout if isinstance(tiles, Registration) else tiles
+    layout = _ingested(given, folder, encoding, unreadable, overwrite=overwrite)
+    if not isinstance(tiles, Registration):
+        return cast("_Tiles", layout)
+    kept = {tile.name for tile in layout}
+    known = tiles.pairs["tile_a"].isin(kept) & tiles.pairs["tile_b"].isin(kept)
+    unmatched = tuple(name for name in tiles.unmatched if name in kept)
+    pairs = tiles.pairs[known].reset_index(drop=True)
+    return replace(tiles, layout=layout, pairs=pairs, unmatched=unmatched)
+
+
+def _ingested(
+    layout: TileLayout,
+    folder: str | PathLike[str],
+    encoding: Encoding | None,
+    unreadable: str,
+    *,
+    overwrite: bool,
+) -> TileLayout:
     jobs = _jobs(layout, local_path(folder, "The stores of tiles").absolute())
     failed: dict[int, SigmaScaleError] = {}
 

@@ -35,7 +35,7 @@ __all__ = ["TileLayout"]
 _Unreadable = Literal["raise", "skip"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TileLayout:
     """
     Tiles and where they lie.
@@ -54,7 +54,7 @@ class TileLayout:
     EmptyMapError
         If there is no tile.
     ParameterError
-        If tiles are duplicates, or of different instruments or pixel sizes.
+        If tiles are duplicates, of different instruments or pixel sizes, or too far apart.
     """
 
     tiles: tuple[Tile, ...]
@@ -71,6 +71,12 @@ class TileLayout:
             raise ParameterError(
                 "The tiles have no pixel size in micrometres, so their positions must be in pixels."
             )
+        checks.refuse_far_apart(self.tiles, self.offsets)
+
+    def __repr__(self) -> str:
+        from sigma_scale.mosaic.overview import summary_of
+
+        return summary_of(self)
 
     def __len__(self) -> int:
         return len(self.tiles)

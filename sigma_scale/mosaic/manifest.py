@@ -203,11 +203,13 @@ def _yaml_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
             _check_names(content, _TOP, str(path), "entry")
         raise FileFormatError(f"{path} has no list 'tiles'.")
     _check_names(content, _TOP, str(path), "entry")
+    top = [] if node is None else node.value
+    if len(top) > len(content):
+        raise FileFormatError(f"{path}: an entry such as 'tiles' is given twice.")
     if content.get("version", _VERSION) != _VERSION:
         raise FileFormatError(
             f"{path} is a manifest of version {content['version']}; this program knows {_VERSION}."
         )
-    top = [] if node is None else node.value
     nodes = next(value for key, value in top if key.value == "tiles").value
     rows = []
     for item, place in zip(content["tiles"], nodes, strict=True):
@@ -238,7 +240,11 @@ def _entry(row: dict[str, Any], line: int, path: Path) -> tuple[dict[str, Any], 
     if not given:
         raise FileFormatError(f"{where} has no path.")
     file = path.resolve().parent / str(given)
-    if not file.exists():
+    try:
+        there = file.exists()
+    except (OSError, ValueError) as error:  # such as a name that is too long
+        raise FileFormatError(f"{where}: the path can't be: {error}") from error
+    if not there:
         near = get_close_matches(file.name, _beside(file), n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise SourceNotFoundError(f"{where}: there is no file {file}.{hint}")

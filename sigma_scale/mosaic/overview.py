@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sigma_scale.mosaic.registration import Registration
 
-__all__ = ["covered_share", "describe_mosaic", "layout_of", "registration_summary"]
+__all__ = ["covered_share", "describe_mosaic", "layout_of", "registration_summary", "summary_of"]
 
 _NAMED = 8
 _MILLION = 1e6
@@ -139,6 +139,25 @@ def describe_mosaic(tiles: TileLayout | Registration) -> dict[str, str]:
     if different:
         lines["Differences"] = _listed(different, " ")
     return lines
+
+
+def summary_of(tiles: TileLayout | Registration) -> str:
+    """
+    Lines of :func:`describe_mosaic`, to be shown.
+
+    Parameters
+    ----------
+    tiles : TileLayout or Registration
+        The tiles.
+
+    Returns
+    -------
+    str
+    """
+    lines = describe_mosaic(tiles)
+    width = max(map(len, lines))
+    text = (f"  {name:<{width}}  {said}" for name, said in lines.items())
+    return "\n".join([f"<{type(tiles).__name__}>", *text])
 
 
 def _sizes(layout: TileLayout) -> str:

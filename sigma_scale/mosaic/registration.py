@@ -39,7 +39,7 @@ _CHANCE = 0.06
 _NAMED = 8
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Registration:
     """
     Positions of tiles by their overlaps.
@@ -60,6 +60,11 @@ class Registration:
     layout: TileLayout
     pairs: pd.DataFrame
     unmatched: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        from sigma_scale.mosaic.overview import summary_of
+
+        return summary_of(self)
 
 
 class _Pair(NamedTuple):

@@ -25,6 +25,7 @@ from sigma_scale.store import Encoding, StoredCounts, is_store, open_map, write_
 from sigma_scale.store.chunks import EncodedChunks
 from sigma_scale.store.layout import COUNTS, open_group
 from sigma_scale.store.location import UrlPath, locate
+from sigma_scale.store.places import place_at
 from sigma_scale.store.zarr_codec import EventsCodec
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def write_mosaic(
     Raises
     ------
     OutputExistsError
-        If something is at the path that isn't an interrupted store of the same mosaic.
+        If something is at the path that isn't an interrupted store of the same mosaic, or a tile
+        is read from there.
     StoreError
         If ``earlier`` is no mosaic, or writing fails.
     ParameterError
@@ -112,6 +114,7 @@ def write_mosaic(
     from sigma_scale.mosaic.composition import compose, same_blocks
 
     target = locate(path)
+    _refuse_own_tiles(layout_of(tiles), target)
     restore_replaced(target)
     if earlier is None and overwrite and _is_mosaic(target):
         earlier = target
@@ -144,6 +147,24 @@ def write_mosaic(
     _warn_of_results(target)
     _put_in_place(draft, target)
     return open_map(target)
+
+
+def _refuse_own_tiles(layout: TileLayout, target: Location) -> None:
+    """Keep a mosaic from taking the place of its own tiles, which would delete them first."""
+    for tile in layout:
+        if tile.image is not None:
+            source = tile.image.source
+            own = isinstance(source, StoredCounts) and place_at(target).holds(source.array.store)
+        else:
+            own = (
+                tile.path is not None
+                and isinstance(target, Path)
+                and tile.path.resolve().is_relative_to(target.resolve())
+            )
+        if own:
+            raise OutputExistsError(
+                f"{target} is where {tile.label} is read from. Choose another name."
+            )
 
 
 def mosaic_attrs(path: str | PathLike[str] | UrlPath) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import zarr
+from zarr.errors import ContainsArrayError, ContainsGroupError
 
 from sigma_scale import compute
 from sigma_scale.errors import StoreError
@@ -43,6 +44,11 @@ def create(location: Location, image: SpectrumImage, identity: str, encoding: En
             _lay_out(building, image, identity, encoding)
     except OSError as error:
         raise StoreError(f"The store {location} can't be created: {error}") from error
+    except (ContainsArrayError, ContainsGroupError) as error:
+        raise StoreError(
+            f"The store {location} can't be created: another program is doing the same. Let it "
+            "end, and run the same command again."
+        ) from error
 
 
 def _lay_out(location: Location, image: SpectrumImage, identity: str, encoding: Encoding) -> None:

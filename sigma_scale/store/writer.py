@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
-from sigma_scale.errors import OutputExistsError, StoreError
+from sigma_scale.errors import OutputExistsError, SourceNotFoundError, StoreError
 from sigma_scale.store.codec import Encoding
 from sigma_scale.store.counts import write_counts
 from sigma_scale.store.create import create
@@ -99,6 +99,7 @@ def write_map(
         prefill(group)
     with hashing(image.metadata) as hashes:
         write_counts(image.source, group, encoding)
+        _check_there(location, identity)
         _finish(location, group, hashes.result())
     return open_map(location)
 
@@ -165,6 +166,25 @@ def _remove(location: Location) -> None:
         place_at(location).remove()
     except OSError as error:
         raise StoreError(f"The store {location} can't be deleted: {error}") from error
+
+
+def _check_there(location: Location, identity: str) -> None:
+    """
+    Refuse to finish what was moved or removed meanwhile.
+
+    Chunks that are written make their folders anew, so that writing alone would not notice.
+    """
+    try:
+        group = open_group(location, unfinished=True)
+        own = cast("dict[str, Any]", group.attrs[STATE]).get("identity") == identity
+        there = own and COUNTS in group
+    except (SourceNotFoundError, StoreError):
+        there = False
+    if not there:
+        raise StoreError(
+            f"{location} was moved, removed or replaced while it was being written. What is there "
+            "now is not complete: remove it, and run the same command again."
+        )
 
 
 def _finish(location: Location, group: zarr.Group, metadata: MapMetadata) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sigma_scale import compute, preprocess, store
@@ -16,7 +17,7 @@ from sigma_scale.errors import (
     SourceNotFoundError,
     StoreError,
 )
-from sigma_scale.mosaic import GridRule, TileLayout, ingest
+from sigma_scale.mosaic import GridRule, Registration, TileLayout, ingest
 from sigma_scale.mosaic.ingest import folder_names, ingest_tiles
 from sigma_scale.progress import observing
 from sigma_scale.spectra import EnergyAxis, SpectrumImage
@@ -33,7 +34,7 @@ def layout(folder):
 
 
 def counts(path):
-    return store.open_map(path).to_xarray().values
+    return store.open_map(path).to_xarray().to_numpy()
 
 
 def times(folder):
@@ -50,6 +51,39 @@ def test_each_tile_becomes_a_store_at_the_same_place(layout, tmp_path):
         np.testing.assert_array_equal(new.read().to_xarray().values, counts(new.path))
     assert stored.left_out == {}
     assert len({tile.path for tile in stored}) == 6
+
+
+def test_a_registration_stays_one(layout, tmp_path):
+    pairs = pd.DataFrame(
+        {
+            "tile_a": ["map 1", "map 1", "map 2"],
+            "tile_b": ["map 2", "map 3", "map 3"],
+            "used": [True, True, False],
+            "residual": [0.1, 0.2, 3.0],
+        }
+    )
+    given = Registration(layout, pairs, ("map 3", "map 5"))
+    stored = ingest_tiles(given, tmp_path / "out")
+    assert stored.layout["map 1"].path == tmp_path / "out" / f"{folder_names(['map 1'])[0]}.zarr"
+    pd.testing.assert_frame_equal(stored.pairs, pairs)
+    assert stored.unmatched == ("map 3", "map 5")
+    # A tile that is left out takes its pairs with it.
+    layout["map 3"].path.unlink()
+    with pytest.warns(SigmaScaleWarning, match="map 3"):
+        fewer = ingest_tiles(given, tmp_path / "fewer", unreadable="skip")
+    assert list(fewer.layout.left_out) == ["map 3"]
+    assert fewer.pairs["tile_b"].tolist() == ["map 2"]
+    assert fewer.unmatched == ("map 5",)
+
+
+def test_layouts_and_registrations_show_what_they_are(layout):
+    shown = repr(layout).splitlines()
+    assert shown[0] == "<TileLayout>"
+    assert shown[1].split() == ["Tiles", "6", "of", "30", "x", "20", "pixels"]
+    pairs = pd.DataFrame({"used": [True, False], "residual": [0.5, 9.0]})
+    shown = repr(Registration(layout, pairs, ()))
+    assert shown.startswith("<Registration>")
+    assert "1 of 2 pairs used, 0.50 pixels rms" in shown
 
 
 def test_what_is_finished_is_kept_and_what_is_half_done_is_completed(layout, tmp_path):

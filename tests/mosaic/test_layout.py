@@ -11,7 +11,7 @@ from sigma_scale.errors import (
     ShapeMismatchError,
     SourceNotFoundError,
 )
-from sigma_scale.mosaic import GridRule, TileLayout
+from sigma_scale.mosaic import GridRule, Tile, TileLayout
 from sigma_scale.spectra import EnergyAxis
 
 OPTIONS = {"scale_kev": 0.01}
@@ -265,6 +265,27 @@ def test_duplicates_are_named(folder, make_image):
         with pytest.raises(ParameterError, match=rf"has {what} of .*tile 'map 1'"):
             TileLayout((one, replace(two, **changes)), "pixel")
     TileLayout((one, replace(two, path=one.path, options={"scale_kev": 0.02})), "pixel")
+
+
+def test_tiles_much_too_far_apart_are_named(make_image):
+    def two(place, row=0):
+        tiles = [Tile.describe(make_image(unit="pixel"), name) for name in "abc"]
+        places = [((0.0, 0.0), 0), ((0.0, 30.0), 1), (place, 2)]
+        return TileLayout(
+            tuple(
+                replace(tile, position=where, row=row if column == 2 else 0, column=column)
+                for tile, (where, column) in zip(tiles, places, strict=True)
+            ),
+            "pixel",
+        )
+
+    # 1e8 pixels are never too many, and neither are far fewer than 1,000 for each of a tile.
+    assert two((0.0, 4e6)).shape == (20, 4_000_030)
+    for place in ((0.0, 6e6), (2e4, 2e4), (1e300, -1e300)):
+        with pytest.raises(ParameterError, match=r"less than a thousandth.*away is tile 'c'"):
+            two(place)
+    with pytest.raises(ParameterError, match=r"cells of the grid.*away is tile 'c'"):
+        two((0.0, 60.0), row=10**9)
 
 
 def test_layouts_are_looked_up_moved_and_checked(folder):

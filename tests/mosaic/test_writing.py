@@ -151,6 +151,40 @@ def test_a_store_that_is_there_is_kept_unless_asked(spies, tmp_path):
     assert n_read(spies) == before
 
 
+def test_a_mosaic_never_takes_the_place_of_a_tile(spies, tmp_path):
+    inner = tmp_path / "a.zarr" / "within" / "b.zarr"
+    inner.parent.mkdir(parents=True)
+    store.write_map(SpectrumImage(spies[0, 0], AXIS), inner)
+    paths = [tmp_path / "c.zarr", inner]
+    store.write_map(SpectrumImage(spies[0, 1], AXIS), paths[0])
+    on_disk = [Tile.describe(path, path.stem, position=(0.0, 180.0 * n))
+               for n, path in enumerate(paths)]  # fmt: skip
+    opened = [Tile.describe(store.open_map(path), path.stem, position=(0.0, 180.0 * n))
+              for n, path in enumerate(paths)]  # fmt: skip
+    for tiles, where in ((on_disk, "c.zarr"), (on_disk, "a.zarr"), (opened, "c.zarr")):
+        with pytest.raises(OutputExistsError, match=r"is where tile '[bc]' is read from"):
+            write_mosaic(TileLayout(tuple(tiles), "pixel"), tmp_path / where, overwrite=True)
+    assert all(store.is_store(path) for path in paths)
+
+
+def test_copies_of_a_tile_under_other_names_are_refused(spies, tmp_path):
+    image = SpectrumImage(spies[0, 0], AXIS)
+    empty = SpectrumImage.from_array(np.zeros((SIDE, SIDE, 16), np.uint8), AXIS)
+    for name, content in (("a", image), ("b", image), ("c", empty), ("d", empty)):
+        store.write_map(content, tmp_path / f"{name}.zarr")
+
+    def placed(names):
+        return TileLayout(
+            tuple(Tile.describe(tmp_path / f"{name}.zarr", name, position=(0.0, 180.0 * n))
+                  for n, name in enumerate(names)),
+            "pixel",
+        )  # fmt: skip
+
+    with pytest.raises(ParameterError, match=r"Tile 'b' is a duplicate.*counts of tile 'a'"):
+        compose(placed("acb"))
+    assert len(compose(placed("acd")).source.plan.tiles) == 3
+
+
 ADDED = {
     "at the end": (FOUR, [(0, 2), (1, 2)]),
     "at the beginning": ([(0, 1), (0, 2), (1, 1), (1, 2)], [(0, 0), (1, 0)]),

@@ -26,7 +26,7 @@ from sigma_scale.spectra import (
     SourceFile,
     SpectrumImage,
 )
-from sigma_scale.store import Encoding, EventsCodec, is_store, open_map, write_map
+from sigma_scale.store import Encoding, EventsCodec, create, is_store, open_map, write_map
 
 DETAILS = {
     "pixel_size": (0.5, 0.25),
@@ -335,6 +335,42 @@ def test_a_source_that_changes_meanwhile_leaves_no_finished_store(counts, tmp_pa
         write_map(changing, tmp_path / "map.zarr")
     with pytest.raises(UnfinishedStoreError):
         open_map(tmp_path / "map.zarr")
+
+
+def test_a_folder_that_another_program_lays_out_is_named(image, tmp_path, monkeypatch):
+    laid_out = create._lay_out
+
+    def twice(*arguments):
+        laid_out(*arguments)
+        laid_out(*arguments)
+
+    monkeypatch.setattr(create, "_lay_out", twice)
+    with pytest.raises(StoreError, match=r"map\.zarr can't be created: another program"):
+        write_map(image, tmp_path / "map.zarr")
+    assert not is_store(tmp_path / "map.zarr")
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_folder_that_vanishes_meanwhile_leaves_no_finished_store(counts, tmp_path, gone):
+    path, moved, asked = tmp_path / "map.zarr", tmp_path / "moved.zarr", []
+
+    class Moving(ArraySource):
+        def read_block(self, row, column, scratch=None):
+            if not asked:
+                asked.append(None)
+                path.rename(moved)
+                if gone:
+                    shutil.rmtree(moved)
+            return super().read_block(row, column, scratch)
+
+    source = Moving(counts)
+    image = SpectrumImage(source, EnergyAxis(counts.shape[2], 0.01))
+    with pytest.raises(StoreError):
+        write_map(image, path)
+    assert not is_store(path)
+    if not gone:
+        with pytest.raises(UnfinishedStoreError):
+            open_map(moved)
 
 
 def test_an_unfinished_store_is_not_completed_from_a_changed_file(counts, tmp_path):

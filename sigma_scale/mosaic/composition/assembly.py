@@ -54,6 +54,8 @@ class _Header(NamedTuple):
     """What is known of a tile when its file has been opened."""
 
     identity: str
+    counted: bool
+    """Whether there are counts that tell it from others: of a store, and not none."""
     dtype: np.dtype[Any]
     energy: EnergyAxis
     metadata: MapMetadata
@@ -95,8 +97,8 @@ def compose(
     Raises
     ------
     ParameterError
-        If channels of tiles are too different, a tile isn't as it was when the layout was made, or
-        a parameter can't work.
+        If channels of tiles are too different, a tile isn't as it was when the layout was made, two
+        tiles are copies of one, or a parameter can't work.
     SigmaScaleError
         If a tile can't be opened.
 
@@ -114,6 +116,7 @@ def compose(
     layout = tiles.layout if isinstance(tiles, Registration) else tiles
     _check(layout, overlap, doses)
     headers = _headers(layout)
+    _refuse_copies(layout, headers)
     plan = _plan(layout, headers, overlap, earlier_plan)
     _warn_of_rebinning(plan)
     source = MosaicSource(plan, layout.tiles)
@@ -169,11 +172,22 @@ def _headers(layout: TileLayout) -> list[_Header]:
     return [found[number] for number in range(len(layout))]
 
 
+def _refuse_copies(layout: TileLayout, headers: Sequence[_Header]) -> None:
+    """Refuse tiles with the same counts in each pixel and each channel, other than none."""
+    first: dict[str, Tile] = {}
+    for tile, header in zip(layout, headers, strict=True):
+        if header.counted and first.setdefault(header.identity, tile) is not tile:
+            raise ParameterError(
+                f"{tile.label[0].upper()}{tile.label[1:]} is a duplicate: it has the counts of "
+                f"{first[header.identity].label}. Take it out."
+            )
+
+
 def _header(job: tuple[int, Tile]) -> tuple[int, _Header]:
     number, tile = job
     with naming(tile.label):
         image = tile.read()
-        identity = _identity(tile, image)
+        identity, counted = _identity(tile, image)
     if image.source.shape[:2] != tile.shape:
         raise ParameterError(
             f"The map of {tile.label} is seen through bins of {image.processing.bin_factors} "
@@ -183,6 +197,7 @@ def _header(job: tuple[int, Tile]) -> tuple[int, _Header]:
     shown = image.navigation
     return number, _Header(
         identity,
+        counted,
         image.source.dtype,
         image.energy,
         image.metadata,
@@ -190,9 +205,11 @@ def _header(job: tuple[int, Tile]) -> tuple[int, _Header]:
     )
 
 
-def _identity(tile: Tile, image: SpectrumImage) -> str:
+def _identity(tile: Tile, image: SpectrumImage) -> tuple[str, bool]:
     """
     What tells a tile's counts from others: for stores from their sums, else from the files.
+
+    And whether it is from sums that tell it.
 
     A store that is made again of the same file has the same identity, wherever it is.
     """
@@ -203,13 +220,14 @@ def _identity(tile: Tile, image: SpectrumImage) -> str:
         digest = hashlib.blake2b(repr((image.source.shape, image.source.dtype)).encode())
         for part in sums:
             digest.update(np.ascontiguousarray(part).tobytes())
-        return f"counts:{digest.hexdigest()[:32]}"
+        # Tiles that are the same everywhere, such as empty ones, are no copies of each other.
+        return f"counts:{digest.hexdigest()[:32]}", bool(np.ptp(sums[0]) > 0)
     if tile.path is None:
-        return f"memory:{tokenize(image.source)}"
+        return f"memory:{tokenize(image.source)}", False
     files = image.metadata.sources
     told = files and all(file.path or file.digest for file in files)
     prints = [file.fingerprint() for file in files] if told else [fingerprint_of(tile.path)]
-    return f"file:{tokenize(prints, dict(image.metadata.selection))}"
+    return f"file:{tokenize(prints, dict(image.metadata.selection))}", False
 
 
 def _plan(
