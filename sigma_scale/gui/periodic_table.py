@@ -71,8 +71,8 @@ class PeriodicTable:
             row, column = place_of(xray.atomic_number(symbol))
             is_usable = symbol in usable
             button = pn.widgets.Button(
-                name=symbol, width=_CELL - 2, height=_CELL - 2, disabled=not is_usable,
-                button_type="default", stylesheets=[_STYLE], margin=1,
+                label=symbol, width=_CELL - 2, height=_CELL - 2, disabled=not is_usable,
+                color="default", stylesheets=[_STYLE], margin=1,
             )  # fmt: skip
             button.on_click(partial(self._on_click, symbol))
             self.buttons[symbol] = button
@@ -91,7 +91,7 @@ class PeriodicTable:
     @property
     def chosen(self) -> set[str]:
         """Symbols that are highlighted."""
-        return {s for s, button in self.buttons.items() if button.button_type == "primary"}
+        return {s for s, button in self.buttons.items() if button.color == "primary"}
 
     def highlight(self, symbols: Collection[str]) -> None:
         """
@@ -104,8 +104,8 @@ class PeriodicTable:
         """
         for symbol, button in self.buttons.items():
             kind = "primary" if symbol in symbols else "default"
-            if button.button_type != kind:
-                button.button_type = kind
+            if button.color != kind:
+                button.color = kind
 
 
 def _row(cells: list[tuple[int, Any]]) -> Any:

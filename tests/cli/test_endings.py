@@ -16,7 +16,7 @@ from sigma_scale.workflow import job
 
 
 def test_an_interrupted_command_says_how_to_go_on(call, map_store, tmp_path, monkeypatch):
-    def interrupt(*arguments):
+    def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
