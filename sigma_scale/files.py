@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
+from sigma_scale.errors import StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["digest_of", "fingerprint_of", "remove_drafts", "size_of", "write_atomically"]
+__all__ = [
+    "digest_of",
+    "fingerprint_of",
+    "remove_drafts",
+    "save_file",
+    "size_of",
+    "write_atomically",
+]
 
 _PIECE = 2**20
 _SAMPLES, _SAMPLE = 256, 16 * 2**10
@@ -51,6 +60,36 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> Pa
     finally:
         draft.unlink(missing_ok=True)
     return path
+
+
+def save_file(path: Path, content: bytes) -> Path:
+    """
+    Write a file that a user has asked for, so that it is there whole or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File to write or replace; its folder is made where it is missing.
+    content : bytes
+        What to write.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
+
+    Raises
+    ------
+    StoreError
+        If it can't be written, for example because its folder is read-only or the disk full.
+    """
+    try:
+        return write_atomically(path, content)
+    except OSError as error:
+        raise StoreError(
+            f"{path} can't be written: {error.strerror or error}. Mend that, or choose another "
+            "place, and do the same again."
+        ) from error
 
 
 def _sync_names(folder: Path) -> None:

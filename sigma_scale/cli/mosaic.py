@@ -20,6 +20,7 @@ from sigma_scale.cli.options import (
     whole_numbers,
 )
 from sigma_scale.errors import OutputExistsError, ParameterError, SourceNotFoundError
+from sigma_scale.files import save_file
 
 if TYPE_CHECKING:
     from sigma_scale.mosaic import GridRule, Registration, TileLayout
@@ -66,7 +67,7 @@ _MANIFESTS = (".csv", ".yaml", ".yml")
 @click.option("--no-register", is_flag=True, help="Keep the given positions.")
 @click.option("--search", type=float, metavar="PIXELS", help="How far positions may be wrong.")
 @click.option(
-    "--image", default="auto", metavar="NAME", help="Image to compare; total for the counts."
+    "--image", default="auto", metavar="NAME", help="Image or line to compare, or total counts."
 )
 @click.option(
     "--tolerance",
@@ -299,7 +300,7 @@ class _Job:
             layout.write_manifest(self.manifest, overwrite=True)
             if before is not None and before != self.manifest.read_bytes():
                 aside = self._beside(".tiles.previous.csv")
-                aside.write_bytes(before)
+                save_file(aside, before)
                 click.echo(f"Note: the manifest that was there is now {aside}.", err=True)
         registered = None if placed is layout else placed
         save_figure(
@@ -317,8 +318,8 @@ class _Job:
         from sigma_scale.mosaic.overview import describe_mosaic
 
         lines = describe_mosaic(placed)
-        lines |= {"Places": f"{self.manifest} (can be edited and given as SOURCE)"}
-        lines |= {"Picture": str(self.picture)}
+        places = f"{self.manifest} (can be edited and given as SOURCE)"
+        lines |= {"Places": places, "Picture": str(self.picture)}
         width = max(map(len, lines))
         for name, text in lines.items():
             click.echo(f"{name:<{width}}  {text}")
@@ -385,10 +386,9 @@ class _Job:
         if not self.chosen["discard_tiles"]:
             return
         own = {tile.path for tile in given}
-        made = [tile.path for tile in stored if tile.path not in own]
+        made = [tile.path for tile in stored if tile.path is not None and tile.path not in own]
         for path in made:
-            if path is not None:
-                shutil.rmtree(path)
+            shutil.rmtree(path)
         if made and not any(self.tile_folder.iterdir()):
             self.tile_folder.rmdir()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import shutil
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from importlib.util import find_spec
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from sigma_scale.compute.memory import memory_limit
@@ -95,16 +97,19 @@ def local_processes(
     ------
     MemoryLimitError
         If a process would have too little memory for its libraries.
+    ParameterError
+        If there is no such option, or its value can't be.
     ClusterError
         If the processes don't start.
     """
     import dask.config
     from dask.system import CPU_COUNT
     from dask.utils import format_bytes
-    from distributed import LocalCluster
+    from distributed import LocalCluster, Nanny, Worker
     from distributed.deploy.utils import nprocesses_nthreads
     from distributed.system import MEMORY_LIMIT
 
+    _refuse_unknown(options, LocalCluster, Nanny, Worker)
     if n_workers is None:
         n_workers = (
             nprocesses_nthreads(CPU_COUNT)[0]
@@ -142,6 +147,25 @@ def local_processes(
             "them must do so under 'if __name__ == \"__main__\":', since each process reads the "
             "script again."
         ) from error
+
+
+def _refuse_unknown(options: dict[str, Any], *classes: type) -> None:
+    """Refuse options that would end each worker as it starts, far from whoever gave them."""
+    bases = {base for one in classes for base in one.__mro__ if "__init__" in vars(base)}
+    known = {
+        name
+        for base in bases
+        for name, parameter in signature(vars(base)["__init__"]).parameters.items()
+        if parameter.kind in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}
+    } - {"self"}
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, n=3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise ParameterError(
+                f"{classes[0].__module__.partition('.')[0]}.{classes[0].__name__} has no option "
+                f"{name!r}.{hint}"
+            )
 
 
 def slurm_jobs(

@@ -166,12 +166,8 @@ def _duplicates(tiles: Sequence[Tile]) -> Iterator[Finding]:
             for n in others:
                 if n not in told:
                     told.add(n)
-                    message = f"{_start(tiles[n])} has {what} of {tiles[first].label}."
+                    message = f"{tiles[n].heading} has {what} of {tiles[first].label}."
                     yield Finding(tiles[n].name, "duplicate", "refused", message)
-
-
-def _start(tile: Tile) -> str:
-    return tile.label[0].upper() + tile.label[1:]
 
 
 def _instruments(tiles: Sequence[Tile]) -> Iterator[Finding]:
@@ -188,7 +184,7 @@ def _instruments(tiles: Sequence[Tile]) -> Iterator[Finding]:
         differs = own[0] != usual[0] or (None not in {own[1], usual[1]} and own[1] != usual[1])
         if differs:
             message = (
-                f"{_start(tile)} was measured with a {words(own)}, most others with a "
+                f"{tile.heading} was measured with a {words(own)}, most others with a "
                 f"{words(usual)}: one map can't hold both. Take it out."
             )
             yield Finding(tile.name, "instrument", "refused", message)
@@ -205,7 +201,7 @@ def _sizes(tiles: Sequence[Tile], tolerance: float) -> Iterator[Finding]:
                 for (y, x), what in ((tile.pixel_size, tile.pixel_unit), (usual, unit))
             )
             message = (
-                f"{_start(tile)} has pixels of {own}, most others of {common}; up to "
+                f"{tile.heading} has pixels of {own}, most others of {common}; up to "
                 f"{tolerance:.1%} of difference are allowed. Take it out."
             )
             yield Finding(tile.name, "pixel size", "refused", message)
@@ -225,7 +221,7 @@ def _axes(tiles: Sequence[Tile]) -> Iterator[Finding]:
             if fits
             else "That is too different to be rebinned: take it out."
         )
-        message = f"{_start(tile)} has {_words(tile.energy)}, most others {_words(usual)}. {ending}"
+        message = f"{tile.heading} has {_words(tile.energy)}, most others {_words(usual)}. {ending}"
         yield Finding(tile.name, "energy axis", "rebinned" if fits else "too different", message)
 
 

@@ -22,6 +22,8 @@ _PIXELS_PER_DRAW = 12.0
 """Smoothed pixels that are worth one independent pixel, about 4 pi times the squared sigma."""
 _CONTROLS = (0.2, 0.4, 0.6, 0.8)
 """Parts of its length by which a strip is turned round to see how well chance matches."""
+_APART = 8
+"""Pixels about the place to which a turn carries the match itself, where it isn't chance."""
 _FLAT = 1e-9
 _UPSAMPLING = 20
 _MOST_REFINED = 1.0
@@ -107,10 +109,8 @@ def measure_shift(
     peak = np.unravel_index(np.argmax(gain), gain.shape)
     if gain[peak] <= 0:
         return nothing
-    axis = int(np.argmax(other.shape))
-    turned = (np.roll(other, round(part * other.shape[axis]), axis) for part in _CONTROLS)
-    chance = max(_gain(correlation.with_image(o, rows, columns), common).max() for o in turned)
     shift = int(rows[peak[0]]), int(columns[peak[1]])
+    chance = _chance(correlation, other, rows, columns, common=common, shift=shift)
     fine = _fraction(first, second, shift)
     return PairShift(
         shift[0] + fine[0],
@@ -224,6 +224,36 @@ def _gain(values: Floats, common: NDArray[np.int64]) -> Floats:
     positive = np.clip(values, 0.0, 1.0 - _FLAT)
     per_pixel = -0.5 / _PIXELS_PER_DRAW * np.log1p(-(positive**2))
     return np.multiply(per_pixel, common, dtype=np.float64)
+
+
+def _chance(
+    correlation: _Correlation,
+    other: NDArray[np.complex128],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    *,
+    common: NDArray[np.int64],
+    shift: tuple[int, int],
+) -> float:
+    """
+    Most evidence that the second image gives when it is turned round along its longer side.
+
+    A wide search can undo the turn and meet the match once more; if it is the true one, that place
+    isn't wrong, so it is left out. All others are wrong.
+    """
+    axis = int(np.argmax(other.shape))
+    length = other.shape[axis]
+    places = (rows, columns)
+    beside = np.abs(places[1 - axis] - shift[1 - axis]) <= _APART
+    most = 0.0
+    for part in _CONTROLS:
+        turn = round(part * length)
+        gain = _gain(correlation.with_image(np.roll(other, turn, axis), rows, columns), common)
+        for carried in (shift[axis] - turn, shift[axis] - turn + length):
+            along = np.abs(places[axis] - carried) <= _APART
+            gain[np.ix_(*((beside, along) if axis else (along, beside)))] = 0.0
+        most = max(most, float(gain.max()))
+    return most
 
 
 def _covariance(

@@ -22,6 +22,7 @@ from sigma_scale.errors import (
     StoreError,
 )
 from sigma_scale.mosaic.registration import Registration
+from sigma_scale.mosaic.stored_tiles import damage_of
 from sigma_scale.spectra.processing import Processing
 from sigma_scale.store import Encoding, StoredCounts, is_store, write_map
 from sigma_scale.store.location import local_path
@@ -70,7 +71,8 @@ def ingest_tiles(
     Write each tile to a store, many at a time, and lay out the stores.
 
     An interrupted ingest goes on where it stopped: stores that are complete are kept, others are
-    completed. Tiles that are stores already are taken as they are.
+    completed. Tiles that are stores already are taken as they are, if all their chunks are there;
+    where tiles may be skipped, those are decoded too.
 
     Parameters
     ----------
@@ -140,6 +142,8 @@ def _ingested(
         failed[number] = told
 
     for number, error in _too_different(layout):
+        note(number, error)
+    for number, error in _damaged(layout, decode=unreadable == "skip"):
         note(number, error)
     jobs = [job for job in jobs if job.number not in failed]
     write = _TileWriter(encoding, overwrite=overwrite)
@@ -238,10 +242,19 @@ def _too_different(layout: TileLayout) -> Iterator[tuple[int, SigmaScaleError]]:
             yield number[finding.tile], ParameterError(finding.message)
 
 
+def _damaged(layout: TileLayout, *, decode: bool) -> Iterator[tuple[int, SigmaScaleError]]:
+    """Stores among the tiles that have lost counts, which composition would find out late."""
+    stores = [(number, tile, decode) for number, tile in enumerate(layout) if _is_stored(tile)]
+    if stores:
+        for number, error in compute.stream(damage_of, stores, description="Checking tiles"):
+            if error is not None:
+                yield number, error
+
+
 def _named_error(tile: Tile, error: SigmaScaleError) -> SigmaScaleError:
     """Error of the same kind that names the tile and says what can be done."""
     file = "" if tile.path is None else f" from {tile.path}"
-    start = f"{tile.label[0].upper()}{tile.label[1:]}"
+    start = tile.heading
     if isinstance(error, OutputExistsError):
         return type(error)(
             f"{start} can't be stored: {error} If its file has changed since, remove the store, "

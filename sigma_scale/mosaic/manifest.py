@@ -14,7 +14,7 @@ from sigma_scale.errors import (
     ParameterError,
     SourceNotFoundError,
 )
-from sigma_scale.files import write_atomically
+from sigma_scale.files import save_file
 from sigma_scale.mosaic.tile import MICROMETRE, PIXEL
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def write_entries(tiles: Sequence[Tile], unit: str, path: Path, *, overwrite: bo
         text = yaml.safe_dump(
             {"version": _VERSION, "tiles": listed}, sort_keys=False, allow_unicode=True
         )
-    return write_atomically(path, text.encode())
+    return save_file(path, text.encode())
 
 
 def _ending(path: Path) -> str:

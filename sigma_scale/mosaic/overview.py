@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sigma_scale.mosaic.layout import TileLayout
+from sigma_scale.mosaic.placement import whole_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["covered_share", "describe_mosaic", "layout_of", "registration_summary", "summary_of"]
 
 _NAMED = 8
+_EXPLAINED = 3
+"""Tiles left out whose reasons are told; those of others are in ``left_out``."""
 _MILLION = 1e6
-_DIGITS = 6
 
 
 def layout_of(tiles: TileLayout | Registration) -> TileLayout:
@@ -67,7 +69,7 @@ def covered_share(layout: TileLayout) -> float:
 
 def _boxes(layout: TileLayout) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First and last-plus-one row and column of each tile, rounded as compose() does it."""
-    starts = np.floor(np.round(layout.offsets, _DIGITS) + 0.5).astype(np.int64)
+    starts = whole_pixels(layout.offsets)
     return starts, starts + np.array([tile.shape for tile in layout], dtype=np.int64)
 
 
@@ -134,7 +136,8 @@ def describe_mosaic(tiles: TileLayout | Registration) -> dict[str, str]:
         if found["unmatched"]:
             lines["Unmatched"] = f"{_listed(found['unmatched'])} (kept at the given places)"
     if layout.left_out:
-        lines["Left out"] = _listed(list(layout.left_out))
+        reasons = [f"{name} ({reason})" for name, reason in layout.left_out.items()]
+        lines["Left out"] = _listed(reasons, "; ", most=_EXPLAINED)
     different = [finding.message for finding in layout.findings]
     if different:
         lines["Differences"] = _listed(different, " ")
@@ -173,6 +176,6 @@ def _count(items: list[str], one: str, many: str) -> str:
     return f"{len(items)} {one if len(items) == 1 else many}"
 
 
-def _listed(items: list[str], separator: str = ", ") -> str:
-    more = f"{separator}and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
-    return separator.join(items[:_NAMED]) + more
+def _listed(items: list[str], separator: str = ", ", *, most: int = _NAMED) -> str:
+    more = f"{separator}and {len(items) - most} more" if len(items) > most else ""
+    return separator.join(items[:most]) + more

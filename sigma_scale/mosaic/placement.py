@@ -20,13 +20,22 @@ if TYPE_CHECKING:
 
     from sigma_scale.mosaic.tile import Tile
 
-__all__ = ["STAGE_AXES", "GridRule", "place_by_fields", "place_by_stage", "place_in_grid"]
+__all__ = [
+    "STAGE_AXES",
+    "GridRule",
+    "place_by_fields",
+    "place_by_stage",
+    "place_in_grid",
+    "whole_pixels",
+]
 
 STAGE_AXES = ("-y", "x")
 """Stage axes that go down and to the right in the image: y of a stage usually points upwards."""
 
 _AXES = {"x": (0, 1), "-x": (0, -1), "+x": (0, 1), "y": (1, 1), "-y": (1, -1), "+y": (1, 1)}
 _UM_PER_MM = 1e3
+_DIGITS = 6
+"""Digits of a pixel that count when places are rounded, so that noise doesn't decide."""
 _UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "m": 1e6, "nm": 1e-3}
 _FIELDS = ("row", "column", "index")
 _MOST_OVERLAP = 0.9
@@ -362,3 +371,20 @@ def grid_gaps(tiles: Sequence[Tile]) -> tuple[tuple[int, int], ...]:
         for column in range(min(columns), max(columns) + 1)
         if (row, column) not in cells
     )
+
+
+def whole_pixels(places: NDArray[np.float64]) -> NDArray[np.int64]:
+    """
+    Round places to whole pixels: halves upwards wherever the origin is, and noise passed over.
+
+    Parameters
+    ----------
+    places : numpy.ndarray, float64
+        Rows and columns in pixels.
+
+    Returns
+    -------
+    numpy.ndarray of int64, same shape
+    """
+    rounded: NDArray[np.int64] = np.floor(np.round(places, _DIGITS) + 0.5).astype(np.int64)
+    return rounded

@@ -11,8 +11,9 @@ import numpy as np
 
 from sigma_scale import compute, progress
 from sigma_scale.errors import ParameterError, SigmaScaleWarning
+from sigma_scale.mosaic.contrast import shared_image
 from sigma_scale.mosaic.correlation import PairShift, measure_shift
-from sigma_scale.mosaic.global_fit import fit_positions
+from sigma_scale.mosaic.global_fit import CHANCE, GlobalFit, fit_positions, misplaced_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from sigma_scale.mosaic.contrast import ImageChoice
     from sigma_scale.mosaic.layout import TileLayout
     from sigma_scale.mosaic.tile import Tile
 
@@ -34,8 +36,10 @@ _LEAST_AREA = 0.02
 _LEAST_RATIO = 1.5
 _WORST_ERROR = 2.0
 """Standard error in the better direction, in pixels, above which a shift says nothing."""
-_CHANCE = 0.06
-"""Share of pairs of unrelated pictures of grains that seem to match."""
+_STRONG_QUALITY = 0.5
+_STRONG_EVIDENCE = 0.25
+"""Of what the scan's used pairs have, that a pair has that isn't chance."""
+_STRONG_RATIO = 2.0
 _NAMED = 8
 
 
@@ -54,7 +58,8 @@ class Registration:
         (evidence for the shift over that for shifts known wrong); ``sigma_y``, ``sigma_x``
         (standard errors); ``used``; ``residual`` (distance from the solution).
     unmatched : tuple of str
-        Tiles that fit to no other and stayed where they were.
+        Tiles that fit to no other, or to so few of their neighbours that it may be chance, and
+        stayed where they were; none of their pairs are used.
     """
 
     layout: TileLayout
@@ -92,8 +97,9 @@ def register(
     layout : TileLayout
         Tiles where the stage or a grid says they are.
     image : str, default: "auto"
-        What is compared: the name of an image, ``"total"`` for counts per pixel, or ``"auto"`` for
-        the navigation image, and counts where there is none.
+        What is compared: the name of an image; an X-ray line such as ``"Fe_Ka"`` for the counts
+        about it; ``"total"`` for counts per pixel; or ``"auto"`` for the navigation image, and
+        where there is none the picture from the counts that shows the phases best.
     search : float, optional
         How far, in pixels, a pair's shift may be from what is expected; None: 4 % of a tile's side,
         at least 12.
@@ -115,7 +121,8 @@ def register(
     Warns
     -----
     SigmaScaleWarning
-        If tiles match nowhere; they keep the position that they had.
+        If tiles match nowhere, or most of their neighbours speak against them; they keep the
+        position that they had.
 
     Notes
     -----
@@ -137,17 +144,24 @@ def register(
             "No two tiles overlap where the layout has them, so nothing can be compared. Check the "
             "positions and their unit, the overlap of the grid, or the stage's axes."
         )
-    measured = _measure(layout, pairs, image, search)
+    measured = _measure(layout, pairs, shared_image(layout.tiles, image), search)
     offsets = layout.offsets
     shifts = np.array([_shift(pair, found) for pair, found in zip(pairs, measured, strict=True)])
     covariances = np.array([_matrix(found) for found in measured])
     candidates = np.array([_is_sure(found) for found in measured])
     numbers = np.array([(pair.first, pair.second) for pair in pairs])
-    fit = fit_positions(
-        offsets, numbers, shifts, covariances, candidates,
-        tolerance=tolerance, stage_error=stage_error,
-    )  # fmt: skip
-    by_chance = _CHANCE * len(pairs) + 2 * math.sqrt(_CHANCE * len(pairs))
+    while True:
+        fit = fit_positions(
+            offsets, numbers, shifts, covariances, candidates,
+            tolerance=tolerance, stage_error=stage_error,
+        )  # fmt: skip
+        doubtful = np.isin(
+            numbers, _doubtful(numbers, measured, fit, len(layout), tolerance / search)
+        )
+        if not doubtful.any():
+            break
+        candidates = candidates & ~doubtful.any(axis=1)
+    by_chance = CHANCE * len(pairs) + 2 * math.sqrt(CHANCE * len(pairs))
     n_used = int(fit.used.sum())
     if n_used == 0 or n_used <= math.floor(by_chance):
         raise ParameterError(
@@ -160,7 +174,7 @@ def register(
     matched[numbers[fit.used].ravel()] = True
     positions = np.where(matched[:, None], fit.positions, offsets)
     unmatched = tuple(t.name for t, known in zip(layout, matched, strict=True) if not known)
-    _warn(unmatched)
+    _warn(unmatched, search)
     table = _table(layout, pairs, measured, shifts)
     table["used"] = fit.used
     table["residual"] = np.linalg.norm(
@@ -169,13 +183,38 @@ def register(
     return Registration(layout.with_offsets(positions), table, unmatched)
 
 
-def _warn(unmatched: tuple[str, ...]) -> None:
+def _doubtful(
+    numbers: NDArray[np.int64],
+    measured: list[PairShift],
+    fit: GlobalFit,
+    n_tiles: int,
+    nearness: float,
+) -> NDArray[np.int64]:
+    """Tiles that most of their neighbours speak against; none are left after some rounds."""
+    quality = np.array([found.quality for found in measured])
+    evidence = np.array([found.evidence for found in measured])
+    strong = np.array([found.peak_ratio >= _STRONG_RATIO for found in measured])
+    if fit.used.any():
+        strong &= quality >= _STRONG_QUALITY * np.median(quality[fit.used])
+        strong &= evidence >= _STRONG_EVIDENCE * np.median(evidence[fit.used])
+    return misplaced_tiles(
+        numbers,
+        fit.used,
+        strong,
+        quality > 0,
+        n_tiles=n_tiles,
+        agreement=min(nearness, 1.0) ** 2 * math.pi / 4,
+    )
+
+
+def _warn(unmatched: tuple[str, ...], search: float) -> None:
     if unmatched:
         names = ", ".join(unmatched[:_NAMED])
         more = f" and {len(unmatched) - _NAMED} more" if len(unmatched) > _NAMED else ""
         warnings.warn(
-            f"These tiles match none of their neighbours and keep the position that was given: "
-            f"{names}{more}.",
+            "These tiles match none of their neighbours, or fewer than would be sure, and keep the "
+            f"position that was given: {names}{more}. If they are farther out of place than the "
+            f"search ({search:g} pixels), give a wider one or a better position.",
             SigmaScaleWarning,
             stacklevel=3,
         )
@@ -238,7 +277,9 @@ def _pair(
     return _Pair(first, second, (windows[0], windows[1]), (float(expected[0]), float(expected[1])))
 
 
-def _measure(layout: TileLayout, pairs: list[_Pair], image: str, search: float) -> list[PairShift]:
+def _measure(
+    layout: TileLayout, pairs: list[_Pair], image: ImageChoice, search: float
+) -> list[PairShift]:
     """Measure all pairs; pictures are read once, tile by tile, and pairs as soon as both are."""
     wanted: list[list[tuple[int, int]]] = [[] for _ in layout]
     for number, pair in enumerate(pairs):
@@ -270,7 +311,7 @@ def _measure(layout: TileLayout, pairs: list[_Pair], image: str, search: float) 
 
 
 def _read_strips(
-    job: tuple[Tile, str, list[tuple[int, int, tuple[slice, slice]]]],
+    job: tuple[Tile, ImageChoice, list[tuple[int, int, tuple[slice, slice]]]],
 ) -> list[tuple[int, int, Floats]]:
     tile, image, parts = job
     picture = tile.picture(image)

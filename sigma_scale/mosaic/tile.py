@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sigma_scale.errors import ParameterError
+from sigma_scale.errors import ParameterError, UnknownLineError
+from sigma_scale.mosaic.contrast import choose_contrast
 from sigma_scale.readers import read
 from sigma_scale.spectra import SpectrumImage
 from sigma_scale.spectra.image import NAVIGATION
 from sigma_scale.spectra.window_sums import window_sums
+from sigma_scale.xray import window_kev
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sigma_scale.mosaic.contrast import ImageChoice
     from sigma_scale.spectra import EnergyAxis
 
 __all__ = ["MICROMETRE", "PIXEL", "Tile"]
@@ -146,6 +149,11 @@ class Tile:
         """What error messages call it: its name, and the line that names it."""
         return f"tile {self.name!r}" + (f" (line {self.line})" if self.line else "")
 
+    @property
+    def heading(self) -> str:
+        """Its label at the beginning of a sentence."""
+        return self.label[0].upper() + self.label[1:]
+
     def read(self) -> SpectrumImage:
         """
         Open the map; its counts are read when they are needed.
@@ -169,40 +177,67 @@ class Tile:
             )
         return image
 
-    def picture(self, image: str = "auto") -> NDArray[Any]:
+    def has_navigation(self) -> bool:
+        """
+        Whether its file has a navigation image of the map's size.
+
+        Raises
+        ------
+        SigmaScaleError
+            If the file can't be read.
+        """
+        shown = self.read().images.get(NAVIGATION)
+        return shown is not None and shown.shape == self.shape
+
+    def picture(self, image: ImageChoice = "auto") -> NDArray[Any]:
         """
         Read the picture that tiles are compared by.
 
         Parameters
         ----------
-        image : str, default: "auto"
-            Name of an image of the file that has the map's size; ``"total"`` for the counts of each
-            pixel; ``"auto"`` for the navigation image, or the counts where there is none.
+        image : str or Contrast, default: "auto"
+            Name of an image of the file that has the map's size; an X-ray line such as ``"Fe_Ka"``
+            for the counts about it; ``"total"`` for all counts of each pixel; a contrast for the
+            picture that it gives; ``"auto"`` for the navigation image, or where there is none the
+            contrast that shows this tile's phases (:func:`shared_image` finds one for many tiles),
+            or the counts where there are no spectra.
 
         Returns
         -------
         numpy.ndarray, shape (y, x)
-            Of the image's type, uint32 or uint64 for counts.
+            Of the image's type; uint32 or uint64 for integer counts, float32 for a contrast.
 
         Raises
         ------
         ParameterError
-            If there is no such image.
+            If there is no such image or line.
+        EnergyRangeError
+            If the line is not among the measured energies.
         """
         from dask.base import is_dask_collection as is_dask
 
         opened = self.read()
-        wanted = NAVIGATION if image == "auto" and NAVIGATION in opened.images else image
-        if wanted in opened.images and opened.images[wanted].shape == self.shape:
-            data = opened.images[wanted].data
+        if image == "auto":
+            image = NAVIGATION if self.has_navigation() else choose_contrast([self])
+        if not isinstance(image, str):
+            return image.picture(opened)
+        if image in opened.images and opened.images[image].shape == self.shape:
+            data = opened.images[image].data
             # Asked for by tasks that are themselves spread over threads or a cluster.
             return np.asarray(data.compute(scheduler="sync") if is_dask(data) else data)
-        if wanted not in {"auto", "total"}:
-            fitting = [name for name, item in opened.images.items() if item.shape == self.shape]
+        channels = range(opened.shape[2]) if image == "total" else self._line(opened, image)
+        sums, _ = window_sums(opened.source, (channels,))
+        return np.asarray(sums.compute(scheduler="sync"))[..., 0]
+
+    def _line(self, opened: SpectrumImage, name: str) -> range:
+        """Channels about an X-ray line."""
+        try:
+            low, high = window_kev(name)
+        except UnknownLineError as error:
+            fitting = [image for image, item in opened.images.items() if item.shape == self.shape]
             there_are = ", ".join([*fitting, "total"])
             raise ParameterError(
-                f"There is no image {image!r} of the map's size in {self.label}; there are "
-                f"{there_are}."
-            )
-        sums, _ = window_sums(opened.source, (range(opened.shape[2]),))
-        return np.asarray(sums.compute(scheduler="sync"))[..., 0]
+                f"There is no image {name!r} of the map's size in {self.label}, and no such X-ray "
+                f"line; there are {there_are} and lines such as Fe_Ka."
+            ) from error
+        return opened.energy.window_channels(low, high, name=f"{name} in {self.label}")

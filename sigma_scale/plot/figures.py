@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sigma_scale.errors import ParameterError
-from sigma_scale.files import write_atomically
+from sigma_scale.files import save_file
 
 if TYPE_CHECKING:
     import os
@@ -136,7 +136,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
             "'.png' or '.svg'."
         )
         raise ParameterError(msg)
-    return write_atomically(target, render(figure, file_format=ending))
+    return save_file(target, render(figure, file_format=ending))
 
 
 def fit_figure(ax: Axes, width: float, height: float) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sigma_scale.errors import OutputExistsError, ParameterError, ShapeMismatchError
-from sigma_scale.files import write_atomically
+from sigma_scale.files import save_file
 from sigma_scale.plot.figures import DPI, render
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def write_report(
         facts=[(name, _cell(value).text) for name, value in report.facts.items()],
         sections=sections,
     )
-    return write_atomically(target, page.encode("utf-8"))
+    return save_file(target, page.encode("utf-8"))
 
 
 @cache

@@ -58,6 +58,27 @@ class StoredCounts:
         """Rows and columns of a chunk."""
         return self.array.chunks[0], self.array.chunks[1]
 
+    @property
+    def n_chunks(self) -> tuple[int, int]:
+        """Number of chunks from top to bottom and from left to right."""
+        height, width = self.chunk_shape
+        return -(-self.shape[0] // height), -(-self.shape[1] // width)
+
+    def missing(self) -> set[tuple[int, int]]:
+        """
+        Find the chunks that are not there, without reading any.
+
+        Returns
+        -------
+        set of (row, column)
+            Empty for arrays of other codecs, in which a chunk that isn't there has no counts.
+        """
+        if self._chunks is None:
+            return set()
+        rows, columns = map(range, self.n_chunks)
+        every = {(row, column) for row in rows for column in columns}
+        return every - self._chunks.present(rows, columns)
+
     @cached_property
     def _chunks(self) -> EncodedChunks | None:
         """Chunks of events; None where another codec made the array's chunks."""

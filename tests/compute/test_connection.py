@@ -56,6 +56,8 @@ def test_threads_are_no_cluster_and_leave_nothing_behind():
         ({"scheduler": "processes", "timeout": "long"}, "timeout must be a duration"),
         ({"scheduler": "threads", "memory": "1GB"}, "have no memory"),
         ({"scheduler": "threads", "queue": "long"}, "have no queue"),
+        ({"scheduler": "processes:1", "foo": 1}, r"LocalCluster has no option 'foo'\."),
+        ({"scheduler": "processes:1", "lifetimes": 1}, "Did you mean lifetime"),
         ({"scheduler": "tcp://127.0.0.1:1", "memory": "1GB"}, "run already"),
         ({"scheduler": "what://127.0.0.1:1"}, "can't be connected to"),
     ],

@@ -44,6 +44,7 @@ def case(name, **details):
 
 @pytest.mark.parametrize("overlap", ["seam", "sum"])
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.filterwarnings("ignore:These tiles give no pixel")
 def test_counts_equal_those_of_the_dense_mosaic(name, overlap):
     counts, offsets, layout = case(name)
     dense, owner, covered = oracle_mosaic(counts, offsets, overlap)
@@ -126,6 +127,7 @@ def test_tiles_of_different_types_share_one_that_holds_all(overlap):
     ),
     overlap=st.sampled_from(["seam", "sum"]),
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:These tiles give no pixel")
 def test_any_tiles_anywhere(tiles, overlap):
     counts = tile_counts([t[:2] for t in tiles], channels=3)
     offsets = [t[2:4] for t in tiles]

@@ -1,13 +1,14 @@
 """What a mosaic is made of, and which of its blocks an earlier one holds already."""
 
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from dense_mosaic import layout_of, read_all, tile_counts
 
-from sigma_scale.errors import FileFormatError, ParameterError
+from sigma_scale.errors import FileFormatError, ParameterError, SigmaScaleWarning
 from sigma_scale.mosaic import MosaicPlan, Tile, TileLayout, compose
 from sigma_scale.mosaic.composition import same_blocks
 from sigma_scale.spectra import EnergyAxis
@@ -199,3 +200,14 @@ def test_a_store_is_known_by_its_counts_wherever_it_is_and_a_file_by_its_content
     assert identity(tmp_path / "a.npy", **energies) == before
     np.save(tmp_path / "a.npy", counts[1])
     assert identity(tmp_path / "a.npy", **energies) != before
+
+
+def test_tiles_that_give_no_pixel_are_named():
+    counts = tile_counts([(20, 30)] * 3)
+    layout = layout_of(counts, [(0, 0), (0, 1e-3), (0, 25)])
+    with pytest.warns(SigmaScaleWarning, match=r"give no pixel.*: t1\. Check"):
+        compose(layout)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SigmaScaleWarning)
+        compose(layout, overlap="sum")
+        compose(layout_of(counts, [(0, 0), (0, 1), (0, 25)]))

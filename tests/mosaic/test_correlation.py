@@ -23,6 +23,31 @@ def test_shifts_are_found_to_a_tenth_of_a_pixel_at_any_gain(shift):
     assert found.evidence > 0
 
 
+@pytest.mark.parametrize("search", [30, 60, 100])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_wide_search_finds_what_a_narrow_one_finds(search, turned):
+    whole = texture((200, 80))
+    first, second = whole[10:160, :40], whole[15:165, 3:43]
+    if turned:
+        first, second = first.T, second.T
+    narrow = measure_shift(first, second, (0.0, 0.0), 12)
+    wide = measure_shift(first, second, (0.0, 0.0), search)
+    assert (wide.dy, wide.dx) == (narrow.dy, narrow.dx)
+    assert wide.quality == pytest.approx(narrow.quality)
+    assert wide.peak_ratio > 3
+    assert wide.evidence > 0
+
+
+def test_a_wide_search_of_other_places_gives_no_evidence():
+    pictures = [texture((120, 40), seed) for seed in range(40)]
+    sure = [
+        found.evidence > 0 and found.peak_ratio > 1.5
+        for one, other in zip(pictures[::2], pictures[1::2], strict=True)
+        for found in [measure_shift(one, other, (0.0, 0.0), 60)]
+    ]
+    assert sum(sure) <= 2
+
+
 def test_correlations_are_those_of_the_plain_sums():
     first, second = (_edges(texture((14, 17), seed, 1.0)) for seed in (1, 2))
     second = second[:11, :9]

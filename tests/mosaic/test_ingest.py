@@ -10,6 +10,7 @@ import pytest
 
 from sigma_scale import compute, preprocess, store
 from sigma_scale.errors import (
+    CorruptChunkError,
     FileFormatError,
     OutputExistsError,
     ParameterError,
@@ -357,3 +358,23 @@ def test_workers_in_other_processes_write_tiles(folder, layout, tmp_path):
     assert list(found.left_out) == ["map 5"]
     for tile in found:
         np.testing.assert_array_equal(counts(tile.path), counts(expected[tile.name].path))
+
+
+@pytest.mark.parametrize("damage", ["missing", "altered"])
+def test_stores_that_lost_counts_are_left_out_before_composition(layout, tmp_path, damage):
+    stored = ingest_tiles(layout, tmp_path / "out")
+    source = stored["map 2"].read().source
+    chunk = (
+        stored["map 2"].path / source.array.path / source.array.metadata.encode_chunk_key((0,) * 3)
+    )
+    if damage == "missing":
+        chunk.unlink()
+        with pytest.raises(CorruptChunkError, match=r"Tile 'map 2' can't be read.*row 0, column 0"):
+            ingest_tiles(stored, tmp_path / "again")
+    else:
+        chunk.write_bytes(chunk.read_bytes()[:-1] + b"!")
+    with pytest.warns(SigmaScaleWarning, match="Left out, since they can't be read: map 2"):
+        again = ingest_tiles(stored, tmp_path / "again", unreadable="skip")
+    assert list(again.left_out) == ["map 2"]
+    assert "map 2 (Tile 'map 2' can't be read" in repr(again)
+    assert len(again) == 5

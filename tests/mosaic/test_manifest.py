@@ -1,13 +1,17 @@
+import errno
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sigma_scale import files
 from sigma_scale.errors import (
     FileFormatError,
     OutputExistsError,
     ParameterError,
     SourceNotFoundError,
+    StoreError,
 )
 from sigma_scale.mosaic import GridRule, Tile, TileLayout
 from sigma_scale.mosaic.manifest import read_entries, write_entries
@@ -204,3 +208,12 @@ def test_unreadable_tiles_of_a_manifest_are_left_out_if_asked(folder):
     layout = TileLayout.read_manifest(path, unreadable="skip")
     assert [tile.name for tile in layout] == ["a", "c"]
     assert np.isfinite(layout.offsets).all()
+
+
+def test_places_that_take_no_file_are_named(folder, layout, monkeypatch):
+    def read_only(path, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", f"{path}.part")
+
+    monkeypatch.setattr(files, "write_atomically", read_only)
+    with pytest.raises(StoreError, match=r"out\.csv can't be written: Read-only.*another place"):
+        layout.write_manifest(folder / "out.csv")

@@ -77,6 +77,79 @@ def test_tiles_that_match_nowhere_stay_and_are_named(few):
     assert np.abs(error - error.mean(axis=0)).max() < 0.7
 
 
+@pytest.fixture(scope="module")
+def scan_with_a_misplaced_tile():
+    """Scan and layout, in which `tile_2_1` is 60 pixels too far right and `tile_3_3` isn't yet."""
+    tiles = synthetic_tiles(
+        (4, 4), (192, 192), overlap=0.1, jitter=3.0, dose=0.1, grain_size=32.0, seed=7
+    )
+    images = {name: image for name, image in tiles.images.items() if name != "tile_3_3"}
+    layout = TileLayout.from_stage(images)
+    offsets = layout.offsets.copy()
+    offsets[9] += (0.0, 60.0)
+    return tiles.positions[:15], layout.with_offsets(offsets)
+
+
+def test_a_misplaced_tile_is_not_placed_by_one_chance_match(scan_with_a_misplaced_tile):
+    true, layout = scan_with_a_misplaced_tile
+    with pytest.warns(SigmaScaleWarning, match=r"given: tile_2_1\..* search \(12 pixels\)"):
+        found = register(layout)
+    assert found.unmatched == ("tile_2_1",)
+    assert found.layout["tile_2_1"].position == pytest.approx(layout["tile_2_1"].position)
+    named = (found.pairs[["tile_a", "tile_b"]] == "tile_2_1").any(axis=1)
+    assert named.sum() == 5
+    assert not found.pairs["used"][named].any()
+    assert found.pairs["used"][~named].sum() >= 17
+    error = (found.layout.offsets - true)[np.arange(15) != 9]
+    assert np.abs(error - error.mean(axis=0)).max() < 0.7
+
+
+@pytest.mark.parametrize("search", [60, 80])
+def test_a_wide_search_finds_a_misplaced_tile(scan_with_a_misplaced_tile, search):
+    true, layout = scan_with_a_misplaced_tile
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SigmaScaleWarning)
+        found = register(layout, search=search)
+    assert found.unmatched == ()
+    error = found.layout.offsets - true
+    assert np.linalg.norm(error - np.median(error, axis=0), axis=1).max() < 1.5
+
+
+def test_a_wide_search_gives_what_a_narrow_one_gives(few):
+    layout = TileLayout.from_stage(few.images)
+    narrow, wide = register(layout), register(layout, search=80)
+    shared = narrow.pairs["used"] & wide.pairs["used"]
+    assert shared.sum() >= narrow.pairs["used"].sum() - 1
+    for name in ("dy", "dx"):
+        np.testing.assert_allclose(wide.pairs[name][shared], narrow.pairs[name][shared], atol=1e-6)
+    assert rms(few, wide.layout) < 0.7
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (6, 1)])
+def test_single_rows_and_columns_are_placed(shape):
+    tiles = synthetic_tiles(shape, (160, 160), overlap=0.15, seed=4, grain_size=12.0)
+    found = register(TileLayout.from_stage(tiles.images))
+    assert found.unmatched == ()
+    assert rms(tiles, found.layout) < 0.7
+
+
+def test_tiles_with_empty_overlaps_are_kept(few):
+    # The lower half of the scan's middle is resin: flat, but for the camera's noise.
+    rng = np.random.default_rng(0)
+    images = dict(few.images)
+    for name in ("tile_1_1", "tile_1_2", "tile_2_1", "tile_2_2"):
+        picture = images[name].images["navigation"].to_numpy().astype(np.float64)
+        part = slice(60, None) if name.startswith("tile_1") else slice(None, 130)
+        noise = picture.std() * 0.02 * rng.standard_normal(picture[part].shape)
+        picture[part] = picture.mean() + noise
+        images[name] = with_picture(images[name], picture)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SigmaScaleWarning)
+        found = register(TileLayout.from_stage(images))
+    assert found.unmatched == ()
+    assert rms(few, found.layout) < 1.0
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_tiles_of_other_places_are_refused(few, seed):
     rng = np.random.default_rng(seed)

@@ -105,7 +105,7 @@ def compose(
     Warns
     -----
     SigmaScaleWarning
-        If tiles have other channels than most and are rebinned by counts.
+        If tiles have other channels than most and are rebinned by counts, or give no pixel.
 
     Notes
     -----
@@ -119,6 +119,7 @@ def compose(
     _refuse_copies(layout, headers)
     plan = _plan(layout, headers, overlap, earlier_plan)
     _warn_of_rebinning(plan)
+    _warn_of_hidden(plan)
     source = MosaicSource(plan, layout.tiles)
     scale = _scale(layout)
     images = {
@@ -178,14 +179,14 @@ def _refuse_copies(layout: TileLayout, headers: Sequence[_Header]) -> None:
     for tile, header in zip(layout, headers, strict=True):
         if header.counted and first.setdefault(header.identity, tile) is not tile:
             raise ParameterError(
-                f"{tile.label[0].upper()}{tile.label[1:]} is a duplicate: it has the counts of "
+                f"{tile.heading} is a duplicate: it has the counts of "
                 f"{first[header.identity].label}. Take it out."
             )
 
 
 def _header(job: tuple[int, Tile]) -> tuple[int, _Header]:
     number, tile = job
-    with naming(tile.label):
+    with naming(tile):
         image = tile.read()
         identity, counted = _identity(tile, image)
     if image.source.shape[:2] != tile.shape:
@@ -260,6 +261,19 @@ def _warn_of_rebinning(plan: MosaicPlan) -> None:
         warnings.warn(
             f"These tiles have other channels than most and are rebinned by counts: "
             f"{', '.join(names[:_NAMED])}{more}.",
+            SigmaScaleWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_of_hidden(plan: MosaicPlan) -> None:
+    names = [] if plan.overlap == "sum" else plan.hidden
+    if names:
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        warnings.warn(
+            f"These tiles give no pixel, since others lie over all of them: "
+            f"{', '.join(names[:_NAMED])}{more}. Check their positions, leave them out, or add "
+            "counts up by overlap='sum' (--overlap sum).",
             SigmaScaleWarning,
             stacklevel=3,
         )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sigma_scale.mosaic.composition.common_axis import ChannelMap
+    from sigma_scale.mosaic.tile import Tile
     from sigma_scale.spectra.source import BlockSource
 
 __all__ = ["BlockKey", "RecentBlocks", "naming", "narrowed", "rebinned", "seed_of", "tile_block"]
@@ -98,14 +99,14 @@ class RecentBlocks:
 
 
 @contextmanager
-def naming(label: str) -> Iterator[None]:
+def naming(tile: Tile) -> Iterator[None]:
     """
     Let errors say which tile they are about.
 
     Parameters
     ----------
-    label : str
-        What messages call it.
+    tile : Tile
+        The tile.
 
     Yields
     ------
@@ -114,9 +115,9 @@ def naming(label: str) -> Iterator[None]:
     try:
         yield
     except SigmaScaleError as error:
-        if label in str(error):
+        if tile.label in str(error):
             raise
-        raise type(error)(f"{label[0].upper()}{label[1:]}: {error}") from error
+        raise type(error)(f"{tile.heading}: {error}") from error
 
 
 def seed_of(name: str) -> np.uint64:
@@ -129,7 +130,7 @@ def tile_block(
     source: BlockSource,
     key: BlockKey,
     *,
-    label: str,
+    tile: Tile,
     mapping: ChannelMap,
     seed: np.uint64,
     n_channels: int,
@@ -144,8 +145,8 @@ def tile_block(
         The tile's counts.
     key : BlockKey
         Which block.
-    label : str
-        What messages call the tile.
+    tile : Tile
+        The tile, which messages name.
     mapping : ChannelMap
         Where its channels lie on the mosaic's axis.
     seed : uint64
@@ -165,7 +166,7 @@ def tile_block(
     SigmaScaleError
         If it can't be read; the message names the tile.
     """
-    with naming(label):
+    with naming(tile):
         block = source.read_block(key.row, key.column, memory)
         if mapping.shift is None:
             height, width = source.chunk_shape

@@ -223,7 +223,7 @@ def _pasted(source: MosaicSource, window: Window, grey: np.dtype[Any]) -> NDArra
         y, x = source.plan.tiles[number].offset
         down, across = window.top - y, window.left - x
         part: Any = found.data[top + down : bottom + down, left + across : right + across]
-        with naming(source.tiles[number].label):
+        with naming(source.tiles[number]):
             # This is one task of many already.
             values = np.asarray(part.compute(scheduler="sync") if is_dask(part) else part)
         own = owners.owner[top:bottom, left:right] == index

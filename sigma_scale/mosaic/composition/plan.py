@@ -14,6 +14,7 @@ import numpy as np
 from sigma_scale.errors import FileFormatError, ParameterError
 from sigma_scale.mosaic.composition.common_axis import ChannelMap, channel_map
 from sigma_scale.mosaic.composition.ownership import Window, owners_of, touching
+from sigma_scale.mosaic.placement import whole_pixels
 from sigma_scale.spectra import EnergyAxis
 from sigma_scale.spectra.source import CHUNK_PIXELS
 
@@ -29,8 +30,6 @@ Overlap: TypeAlias = Literal["seam", "sum"]
 _OVERLAPS: dict[str, Overlap] = {"seam": "seam", "sum": "sum"}
 _METHOD = 1
 """Number of the way in which counts are put together; another one makes other tokens."""
-_DIGITS = 6
-"""Digits of a pixel that count when places are rounded, so that noise doesn't decide."""
 _TOKEN_BYTES = 16
 
 
@@ -123,6 +122,20 @@ class MosaicPlan:
     def n_blocks(self) -> tuple[int, int]:
         """Number of blocks of 128 x 128 pixels from top to bottom and from left to right."""
         return -(-self.shape[0] // CHUNK_PIXELS), -(-self.shape[1] // CHUNK_PIXELS)
+
+    @cached_property
+    def hidden(self) -> tuple[str, ...]:
+        """Names of tiles that own no pixel where each pixel is of one tile."""
+        return tuple(
+            tile.name for number, tile in enumerate(self.tiles) if not self._owns_pixels(number)
+        )
+
+    def _owns_pixels(self, number: int) -> bool:
+        top, bottom, left, right = self.boxes[number].tolist()
+        y, x = (top + bottom) // 2, (left + right) // 2
+        # Most tiles own their middle, which is quickly seen.
+        windows = Window(y, y + 1, x, x + 1), Window(top, bottom, left, right)
+        return any(number in owners_of(self.boxes, window).numbers for window in windows)
 
     @cached_property
     def digest(self) -> str:
@@ -288,12 +301,12 @@ def place_tiles(
     places = offsets - offsets.min(axis=0)
     known = {} if earlier is None else _found_again(earlier, names, identities)
     if not known:
-        return _rounded(places), places
+        return whole_pixels(places), places
     moves = [np.array(tile.place) - places[number] for number, tile in known.items()]
     places = places + np.median(moves, axis=0)
-    blocks = _rounded(places).min(axis=0) // CHUNK_PIXELS
+    blocks = whole_pixels(places).min(axis=0) // CHUNK_PIXELS
     places = places - blocks * CHUNK_PIXELS
-    return _rounded(places), places
+    return whole_pixels(places), places
 
 
 def _found_again(
@@ -310,12 +323,6 @@ def _found_again(
         if tile is not None:
             found[number] = tile
     return found
-
-
-def _rounded(places: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Nearest whole numbers, halves upwards wherever the origin is, and noise passed over."""
-    rounded: NDArray[np.int64] = np.floor(np.round(places, _DIGITS) + 0.5).astype(np.int64)
-    return rounded
 
 
 def same_blocks(earlier: MosaicPlan, now: MosaicPlan) -> dict[tuple[int, int], tuple[int, int]]:

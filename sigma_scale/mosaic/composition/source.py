@@ -114,7 +114,7 @@ class MosaicSource:
         tile, planned = self.tiles[number], self.plan.tiles[number]
         if tile.image is not None:
             return tile.image
-        with naming(tile.label):
+        with naming(tile):
             image = _opened(_OpenTile(tile, f"{planned.identity} {tile.path} {tile.options!r}"))
         found = image.source.shape
         if found != (*planned.shape, planned.energy.size):
@@ -179,7 +179,7 @@ class MosaicSource:
         return tile_block(
             self.open_tile(key.tile).source,
             key,
-            label=tile.label,
+            tile=tile,
             mapping=self.plan.maps[key.tile],
             seed=seed_of(tile.name),
             n_channels=self.plan.energy.size,
