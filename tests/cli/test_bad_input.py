@@ -114,7 +114,8 @@ def test_a_memory_limit_that_cannot_be_understood(call, map_store):
 
 
 def test_a_memory_limit_that_is_too_low(call, map_store, tmp_path):
-    refused(call("--memory-limit", "10kB", "run", map_store, "-o", "out"), "landmarks", "raise memory_limit")
+    ended = call("--memory-limit", "10kB", "run", map_store, "-o", "out")
+    refused(ended, "landmarks", "raise memory_limit")
     assert not (tmp_path / "out").exists()
 
 
