@@ -199,8 +199,8 @@ class Tile:
             Name of an image of the file that has the map's size; an X-ray line such as ``"Fe_Ka"``
             for the counts about it; ``"total"`` for all counts of each pixel; a contrast for the
             picture that it gives; ``"auto"`` for the navigation image, or where there is none the
-            contrast that shows this tile's phases (:func:`shared_image` finds one for many tiles),
-            or the counts where there are no spectra.
+            contrast that shows this tile's phases, or the counts where there are no spectra. For
+            one that suits many tiles see :func:`~sigma_scale.mosaic.contrast.shared_image`.
 
         Returns
         -------
