@@ -14,21 +14,17 @@ import click
 from sigma_scale.cli.options import (
     LOCAL,
     PATH_OR_URL,
-    number_of,
     pairs,
     reader_option,
-    whole_numbers,
 )
 from sigma_scale.errors import OutputExistsError, ParameterError, SourceNotFoundError
 from sigma_scale.files import save_file
 
 if TYPE_CHECKING:
-    from sigma_scale.mosaic import GridRule, Registration, TileLayout
+    from sigma_scale.mosaic import Registration, TileLayout
     from sigma_scale.store import Location
 
 __all__ = ["mosaic"]
-
-_MANIFESTS = (".csv", ".yaml", ".yml")
 
 
 @click.command()
@@ -58,6 +54,11 @@ _MANIFESTS = (".csv", ".yaml", ".yml")
     "--grid-overlap",
     metavar="SHARE",
     help="Share of a tile in common with the next, by y,x or for both; 0.1 if not said.",
+)
+@click.option(
+    "--flip",
+    type=click.Choice(["x", "y", "xy", "swap", "swap-x", "swap-y", "swap-xy"]),
+    help="Mirror the tiles' places along an axis; swap: exchange y and x before.",
 )
 @click.option(
     "--overlap",
@@ -183,7 +184,7 @@ class _Job:
         from sigma_scale.mosaic import register
         from sigma_scale.mosaic.adding import add_tiles, register_added
 
-        layout, kept = self._layout(), frozenset[str]()
+        layout, kept = self._given(), frozenset[str]()
         if self.chosen["add"]:
             before = self._before()
             layout = add_tiles(before, layout)
@@ -230,63 +231,10 @@ class _Job:
             return mosaic_attrs(self.target)["plan"]["overlap"]
         return self.chosen["overlap"] or "seam"
 
-    def _layout(self) -> TileLayout:
-        from sigma_scale.mosaic import TileLayout
+    def _given(self) -> TileLayout:
+        from sigma_scale.cli.mosaic_layout import given_layout
 
-        rule = self._rule()
-        if self.source.suffix.lower() in _MANIFESTS:
-            self._refuse_with_manifest(rule)
-            return TileLayout.read_manifest(self.source, unreadable=self.unreadable)
-        axes = self.chosen["stage_axes"]
-        extra = {} if axes is None else {"stage_axes": tuple(axes.replace(" ", "").split(","))}
-        return TileLayout.from_folder(
-            self.source,
-            files=self.chosen["files"],
-            grid=rule,
-            positions=self.chosen["positions"],
-            options=self.options or None,
-            unreadable=self.unreadable,
-            **extra,
-        )
-
-    def _rule(self) -> GridRule | None:
-        from sigma_scale.mosaic import GridRule
-
-        values = {
-            name: self.chosen[name]
-            for name in ("pattern", "order", "first")
-            if self.chosen[name] is not None
-        }
-        if self.chosen["grid"] is not None:
-            rows, columns = whole_numbers(self.chosen["grid"], name="--grid")
-            values |= {"rows": rows, "columns": columns}
-        if self.chosen["snake"]:
-            values["snake"] = True
-        if self.chosen["positions"] == "grid" and not values:
-            raise ParameterError("--positions grid needs --grid ROWSxCOLUMNS or --pattern.")
-        if not values and self.chosen["positions"] != "fields":
-            if self.chosen["grid_overlap"] is not None:
-                raise ParameterError(
-                    "--grid-overlap goes with --grid, --pattern or --positions fields."
-                )
-            return None
-        if self.chosen["grid_overlap"] is not None:
-            values["overlap"] = _shares(self.chosen["grid_overlap"])
-        return GridRule(**values) if values else None
-
-    def _refuse_with_manifest(self, rule: GridRule | None) -> None:
-        given = {
-            "--files": self.chosen["files"],
-            "--stage-axes": self.chosen["stage_axes"],
-            "--positions": self.chosen["positions"] != "auto",
-            "-O": self.options,
-            "--grid and what goes with it": rule,
-        }
-        for name, value in given.items():
-            if value:
-                raise ParameterError(
-                    f"{name} is for folders; the manifest {self.source} says it for each tile."
-                )
+        return given_layout(self.source, self.options, self.chosen, self.unreadable)
 
     def _note(self, placed: TileLayout | Registration, *, list_them: bool = True) -> None:
         """Write the manifest and the picture; a manifest that says something else is kept aside."""
@@ -364,7 +312,14 @@ class _Job:
         from sigma_scale.files import fingerprint_of
 
         rows = [
-            [tile.name, fingerprint_of(tile.path), repr(sorted(tile.options.items())), *place]
+            # Besides what is in the file, whether others that belong to it were changed.
+            [
+                tile.name,
+                fingerprint_of(tile.path),
+                tile.stamp,
+                repr(sorted(tile.options.items())),
+                *place,
+            ]
             for tile, place in zip(layout, layout.offsets.tolist(), strict=True)
             if tile.path is not None
         ]
@@ -391,10 +346,3 @@ class _Job:
             shutil.rmtree(path)
         if made and not any(self.tile_folder.iterdir()):
             self.tile_folder.rmdir()
-
-
-def _shares(text: str) -> float | tuple[float, float]:
-    shares = [number_of(part.strip()) for part in text.split(",")]
-    if not all(isinstance(share, float) for share in shares) or len(shares) not in {1, 2}:
-        raise ParameterError(f"--grid-overlap takes a share such as 0.1, or y,x; not {text!r}.")
-    return shares[0] if len(shares) == 1 else (shares[0], shares[1])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sigma_scale.mosaic.checks import Finding
     from sigma_scale.mosaic.composition import MosaicPlan, MosaicSource, compose
     from sigma_scale.mosaic.dose import tile_doses
+    from sigma_scale.mosaic.flipping import flip_layout
     from sigma_scale.mosaic.ingest import ingest_tiles
     from sigma_scale.mosaic.layout import TileLayout
     from sigma_scale.mosaic.placement import GridRule
@@ -32,6 +33,7 @@ __all__ = [
     "TileLayout",
     "add_tiles",
     "compose",
+    "flip_layout",
     "ingest_tiles",
     "mosaic_attrs",
     "register",
@@ -52,6 +54,7 @@ __getattr__, __dir__, _ = lazy_exports(
         "TileLayout": "layout",
         "add_tiles": "adding",
         "compose": "composition",
+        "flip_layout": "flipping",
         "ingest_tiles": "ingest",
         "mosaic_attrs": "writing",
         "register": "registration",

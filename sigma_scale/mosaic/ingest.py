@@ -21,6 +21,7 @@ from sigma_scale.errors import (
     SourceNotFoundError,
     StoreError,
 )
+from sigma_scale.mosaic.file_state import stamp_of_store
 from sigma_scale.mosaic.registration import Registration
 from sigma_scale.mosaic.stored_tiles import damage_of
 from sigma_scale.spectra.processing import Processing
@@ -158,12 +159,17 @@ def _ingested(
     _warn([layout.tiles[number].name for number in sorted(failed)])
     stores = {job.number: job.target for job in jobs}
     tiles = (
-        replace(tile, path=stores[number], options={}, image=None) if number in stores else tile
+        _stored(tile, stores[number]) if number in stores else tile
         for number, tile in enumerate(layout)
         if number not in failed
     )
     left_out = {layout.tiles[number].name: str(failed[number]) for number in sorted(failed)}
     return replace(layout, tiles=tuple(tiles), left_out={**layout.left_out, **left_out})
+
+
+def _stored(tile: Tile, path: Path) -> Tile:
+    """Return the tile as its own store has it."""
+    return replace(tile, path=path, options={}, image=None, stamp=stamp_of_store(path))
 
 
 def folder_names(names: Sequence[str]) -> list[str]:

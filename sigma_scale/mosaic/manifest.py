@@ -18,7 +18,7 @@ from sigma_scale.files import save_file
 from sigma_scale.mosaic.tile import MICROMETRE, PIXEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from sigma_scale.mosaic.tile import Tile
@@ -27,6 +27,7 @@ __all__ = ["read_entries", "write_entries"]
 
 _POSITIONS = {MICROMETRE: ("y_um", "x_um"), PIXEL: ("y_px", "x_px")}
 _COLUMNS = ("name", "path", "row", "column", "y_um", "x_um", "y_px", "x_px", "options")
+_SEPARATORS = ",;\t"
 _ENDINGS = (".csv", ".yaml", ".yml")
 _VERSION = 1
 _TOP = ("version", "tiles")
@@ -129,7 +130,9 @@ def read_entries(path: Path) -> tuple[list[dict[str, Any]], str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise FileFormatError(f"The manifest {path} can't be read as UTF-8: {error}") from error
+        raise FileFormatError(
+            f"The manifest {path} can't be read as UTF-8: {error}. Save it as UTF-8 text."
+        ) from error
     raw = _csv_rows(text, path) if ending == ".csv" else _yaml_rows(text, path)
     if not raw:
         raise FileFormatError(f"The manifest {path} lists no tiles.")
@@ -164,28 +167,55 @@ def _check_names(names: Iterable[Any], known: Sequence[str], where: str, what: s
 
 
 def _csv_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
-    import pandas as pd
-
-    header = text.split("\n", 1)[0]
-    separator = max(",;\t", key=header.count)
-    try:
-        table = pd.read_csv(
-            io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False,
-            skip_blank_lines=False, skipinitialspace=True, header=None,
-        )  # fmt: skip
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise FileFormatError(f"{path} is no table of tiles: {error}") from error
-    table = table.fillna("")
-    names = [str(name).strip() for name in table.iloc[0]]
-    _check_names(names, _COLUMNS, f"{path}, line 1", "column")
+    rows = list(_csv_cells(text, path))
+    if not rows:
+        raise FileFormatError(f"{path} is no table of tiles: there is nothing in it.")
+    (top, header), *others = rows
+    names = [name.strip() for name in header]
+    if len(names) == 1 and any(separator in names[0] for separator in _SEPARATORS):
+        raise FileFormatError(
+            f"{path}, line {top}: all columns are in one cell, {names[0]!r}. A spreadsheet took "
+            "the file apart wrongly: import it there with the comma as its separator, and save it "
+            "anew."
+        )
+    _check_names(names, _COLUMNS, f"{path}, line {top}", "column")
     if len(set(names)) < len(names):
-        raise FileFormatError(f"{path}, line 1: a column is named twice.")
-    # Names are quoted and hold no line breaks, so a row is a line.
-    return [
-        (number + 1, dict(zip(names, row, strict=True)))
-        for number, row in enumerate(table.itertuples(index=False))
-        if number and any(str(value).strip() for value in row)
-    ]
+        raise FileFormatError(f"{path}, line {top}: a column is named twice.")
+    table = []
+    for line, cells in others:
+        if any(cells[len(names) :]):
+            raise FileFormatError(
+                f"{path}, line {line}: there are {len(cells)} values for {len(names)} columns. "
+                "Write decimals with a point, not a comma, and put quotation marks around names "
+                "and options that hold a comma."
+            )
+        filled = [*cells, *[""] * len(names)]
+        table.append((line, dict(zip(names, filled, strict=False))))
+    return table
+
+
+def _csv_cells(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a table that aren't blank, with their lines."""
+    import csv
+
+    blank = f" {_SEPARATORS}"
+    header = next((line for line in text.splitlines() if line.strip(blank)), "")
+    separator = max(_SEPARATORS, key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+    line = 1
+    try:
+        for cells in reader:
+            if any("\n" in cell or "\r" in cell for cell in cells):
+                raise FileFormatError(
+                    f"{path}, line {line}: a quotation mark is not closed in its line."
+                )
+            if any(cell.strip(blank) for cell in cells):
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise FileFormatError(
+            f"{path}, line {line}: this is no row of a table: {error}."
+        ) from error
 
 
 def _yaml_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
@@ -280,7 +310,12 @@ def _number(value: Any, column: str, where: str) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        hint = " Write decimals with a point." if "," in str(value) else ""
+        hint = (
+            " Write decimals with a point; spreadsheets take the sign from the system's language, "
+            "or from their own settings."
+            if "," in str(value)
+            else ""
+        )
         shown = "is missing" if value in {None, ""} else f"must be a number, not {value!r}"
         raise FileFormatError(f"{where}: {column} {shown}.{hint}")
     return number

@@ -5,25 +5,29 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sigma_scale import compute, progress
 from sigma_scale.errors import ParameterError, SigmaScaleWarning
 from sigma_scale.mosaic.contrast import shared_image
-from sigma_scale.mosaic.correlation import PairShift, measure_shift
 from sigma_scale.mosaic.global_fit import CHANCE, GlobalFit, fit_positions, misplaced_tiles
+from sigma_scale.mosaic.orientation import explaining_flip, is_suspicious, telling_pairs
+from sigma_scale.mosaic.pairs import (
+    is_sure,
+    matrix_of,
+    measure_pairs,
+    overlapping_pairs,
+    shift_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pandas as pd
     from numpy.typing import NDArray
 
-    from sigma_scale.mosaic.contrast import ImageChoice
+    from sigma_scale.mosaic.correlation import PairShift
     from sigma_scale.mosaic.layout import TileLayout
-    from sigma_scale.mosaic.tile import Tile
+    from sigma_scale.mosaic.pairs import Pair
 
     Floats = NDArray[np.float64]
 
@@ -31,15 +35,13 @@ __all__ = ["Registration", "register"]
 
 _LEAST_SEARCH = 12.0
 _SEARCH_SHARE = 0.04
-_LEAST_AREA = 0.02
-"""Share of the smaller tile that an expected overlap has, or it isn't looked at."""
-_LEAST_RATIO = 1.5
-_WORST_ERROR = 2.0
-"""Standard error in the better direction, in pixels, above which a shift says nothing."""
 _STRONG_QUALITY = 0.5
 _STRONG_EVIDENCE = 0.25
 """Of what the scan's used pairs have, that a pair has that isn't chance."""
 _STRONG_RATIO = 2.0
+_LEAST_USED = 0.5
+_LEAST_TOLD = 4
+"""Share of the overlaps that fit, below which it is told; and of how many, at least."""
 _NAMED = 8
 
 
@@ -70,15 +72,6 @@ class Registration:
         from sigma_scale.mosaic.overview import summary_of
 
         return summary_of(self)
-
-
-class _Pair(NamedTuple):
-    first: int
-    second: int
-    windows: tuple[tuple[slice, slice], tuple[slice, slice]]
-    """Parts of both tiles that may be in common."""
-    expected: tuple[float, float]
-    """Where the second part's first pixel is expected in the first part."""
 
 
 def register(
@@ -116,13 +109,15 @@ def register(
     Raises
     ------
     ParameterError
-        If no tiles overlap, no more pairs match than chance would give, or a parameter can't work.
+        If no tiles overlap, no more pairs match than chance would give, or a parameter can't work,
+        such as a search that is longer than the tiles' shorter side.
 
     Warns
     -----
     SigmaScaleWarning
         If tiles match nowhere, or most of their neighbours speak against them; they keep the
-        position that they had.
+        position that they had. If most overlaps don't fit, and by which way of
+        :func:`~sigma_scale.mosaic.flip_layout` they would, where an axis points the other way.
 
     Notes
     -----
@@ -130,25 +125,23 @@ def register(
     the work runs. Only overlaps are held: of tiles in flight, and of those whose neighbours come
     later, about a row of the grid.
     """
-    sides = min(min(tile.shape) for tile in layout)
-    if search is None:
-        search = max(_LEAST_SEARCH, _SEARCH_SHARE * sides)
-    for name, value in (("search", search), ("tolerance", tolerance), ("stage_error", stage_error)):
-        if value is not None and not (value > 0 and math.isfinite(value)):
-            raise ParameterError(f"{name} must be a positive number of pixels, not {value}.")
+    search = _searched(layout, search)
+    for name, value in (("tolerance", tolerance), ("stage_error", stage_error)):
+        _refuse_not_positive(name, value)
     if len(layout) == 1:
         return Registration(layout, _table(layout, [], [], None), ())
-    pairs = _overlapping(layout, search)
+    pairs = overlapping_pairs(layout, search)
     if not pairs:
         raise ParameterError(
             "No two tiles overlap where the layout has them, so nothing can be compared. Check the "
             "positions and their unit, the overlap of the grid, or the stage's axes."
         )
-    measured = _measure(layout, pairs, shared_image(layout.tiles, image), search)
+    compared = shared_image(layout.tiles, image)
+    measured = measure_pairs(layout, pairs, compared, search)
     offsets = layout.offsets
-    shifts = np.array([_shift(pair, found) for pair, found in zip(pairs, measured, strict=True)])
-    covariances = np.array([_matrix(found) for found in measured])
-    candidates = np.array([_is_sure(found) for found in measured])
+    shifts = np.array([shift_of(pair, found) for pair, found in zip(pairs, measured, strict=True)])
+    covariances = np.array([matrix_of(found) for found in measured])
+    candidates = np.array([is_sure(found) for found in measured])
     numbers = np.array([(pair.first, pair.second) for pair in pairs])
     while True:
         fit = fit_positions(
@@ -163,17 +156,19 @@ def register(
         candidates = candidates & ~doubtful.any(axis=1)
     by_chance = CHANCE * len(pairs) + 2 * math.sqrt(CHANCE * len(pairs))
     n_used = int(fit.used.sum())
+    suspicious = is_suspicious(layout, pairs, measured, fit.used)
+    flip = explaining_flip(layout, pairs, measured, compared, search) if suspicious else None
     if n_used == 0 or n_used <= math.floor(by_chance):
         raise ParameterError(
             f"The overlaps don't match: of {len(pairs)} pairs of tiles {n_used} fit together, no "
-            "more than chance would give. Check that the tiles are of one area and in the right "
-            f"places (stage_axes, order, snake), or widen the search (now {search:g} pixels). To "
-            "keep the given positions, leave the registration out."
+            f"more than chance would give. {_advice(flip, search)} To keep the given positions, "
+            "leave the registration out."
         )
     matched = np.zeros(len(layout), dtype=bool)
     matched[numbers[fit.used].ravel()] = True
     positions = np.where(matched[:, None], fit.positions, offsets)
     unmatched = tuple(t.name for t, known in zip(layout, matched, strict=True) if not known)
+    _warn_of_rejected(telling_pairs(measured, fit.used), fit.used, flip, search)
     _warn(unmatched, search)
     table = _table(layout, pairs, measured, shifts)
     table["used"] = fit.used
@@ -181,6 +176,26 @@ def register(
         shifts - (positions[numbers[:, 1]] - positions[numbers[:, 0]]), axis=1
     )
     return Registration(layout.with_offsets(positions), table, unmatched)
+
+
+def _refuse_not_positive(name: str, value: float | None) -> None:
+    if value is not None and not (value > 0 and math.isfinite(value)):
+        raise ParameterError(f"{name} must be a positive number of pixels, not {value}.")
+
+
+def _searched(layout: TileLayout, search: float | None) -> float:
+    """How far to search; memory grows with its square, and beyond a tile nothing is in common."""
+    _refuse_not_positive("search", search)
+    sides = [min(tile.shape) for tile in layout]
+    if search is None:
+        return max(_LEAST_SEARCH, _SEARCH_SHARE * min(sides))
+    if search > max(sides):
+        raise ParameterError(
+            f"search ({search:g} pixels) is longer than the shorter side of the tiles "
+            f"({max(sides)} pixels), beyond which they have nothing in common. Give a shorter "
+            "search (--search), or better positions."
+        )
+    return search
 
 
 def _doubtful(
@@ -207,6 +222,41 @@ def _doubtful(
     )
 
 
+def _advice(flip: str | None, search: float) -> str:
+    if flip is not None:
+        return _flipping(flip)
+    return (
+        "Check that the tiles are of one area and in the right places (stage_axes, order, snake), "
+        f"widen the search (now {search:g} pixels), or compare another image."
+    )
+
+
+def _flipping(flip: str) -> str:
+    exchanged = "exchanged" if flip.startswith("swap") else ""
+    axes = " and ".join(flip.removeprefix("swap").removeprefix("-"))
+    mirrored = f"mirrored along {axes}" if axes else ""
+    done = " and ".join(word for word in (exchanged, mirrored) if word)
+    return (
+        f"They match if the tiles' coordinates are {done}: flip the layout by flip_layout(layout, "
+        f"{flip!r}) (--flip {flip}), or give other stage_axes (--stage-axes)."
+    )
+
+
+def _warn_of_rejected(
+    telling: NDArray[np.bool_], used: NDArray[np.bool_], flip: str | None, search: float
+) -> None:
+    n_telling, n_used = int(telling.sum()), int(used.sum())
+    if flip is None and (n_telling < _LEAST_TOLD or n_used >= _LEAST_USED * n_telling):
+        return
+    sure = "is probably" if flip else "may be"
+    warnings.warn(
+        f"The mosaic {sure} wrong: only {n_used} of {n_telling} overlaps that show anything "
+        f"fit together. {_advice(flip, search)}",
+        SigmaScaleWarning,
+        stacklevel=3,
+    )
+
+
 def _warn(unmatched: tuple[str, ...], search: float) -> None:
     if unmatched:
         names = ", ".join(unmatched[:_NAMED])
@@ -220,113 +270,8 @@ def _warn(unmatched: tuple[str, ...], search: float) -> None:
         )
 
 
-def _is_sure(found: PairShift) -> bool:
-    variance = np.linalg.eigvalsh(_matrix(found))[0]
-    return bool(
-        found.evidence > 0 and found.peak_ratio >= _LEAST_RATIO and variance < _WORST_ERROR**2
-    )
-
-
-def _matrix(found: PairShift) -> Floats:
-    y, x, both = found.covariance
-    return np.array([[y, both], [both, x]])
-
-
-def _shift(pair: _Pair, found: PairShift) -> tuple[float, float]:
-    (rows_a, columns_a), (rows_b, columns_b) = pair.windows
-    return (
-        found.dy + rows_a.start - rows_b.start,
-        found.dx + columns_a.start - columns_b.start,
-    )
-
-
-def _overlapping(layout: TileLayout, search: float) -> list[_Pair]:
-    from scipy.spatial import cKDTree
-
-    offsets = layout.offsets
-    shapes = np.array([tile.shape for tile in layout])
-    reach = float(np.linalg.norm(shapes, axis=1).max())
-    numbers = cKDTree(offsets + shapes / 2).query_pairs(reach, output_type="ndarray")
-    numbers = numbers[np.lexsort((numbers[:, 1], numbers[:, 0]))]
-    # The upper or left one is the first, so that the order of the tiles makes no difference.
-    places = offsets @ (2.0, 1.0)
-    turned = places[numbers[:, 0]] > places[numbers[:, 1]]
-    numbers[turned] = numbers[turned, ::-1]
-    a, b = numbers.T
-    low = np.maximum(offsets[a], offsets[b])
-    high = np.minimum(offsets[a] + shapes[a], offsets[b] + shapes[b])
-    area = np.clip(high - low, 0, None).prod(axis=1)
-    smaller = np.minimum(shapes[a].prod(axis=1), shapes[b].prod(axis=1))
-    return [
-        _pair(int(i), int(j), offsets, shapes, search)
-        for i, j in numbers[area >= _LEAST_AREA * smaller]
-    ]
-
-
-def _pair(
-    first: int, second: int, offsets: Floats, shapes: NDArray[np.int64], search: float
-) -> _Pair:
-    between = offsets[second] - offsets[first]
-    windows = []
-    for shift, own, other in ((between, first, second), (-between, second, first)):
-        start = np.clip(np.floor(shift - search), 0, shapes[own] - 1).astype(int)
-        stop = np.clip(np.ceil(shift + shapes[other] + search), start + 1, shapes[own]).astype(int)
-        windows.append((slice(int(start[0]), int(stop[0])), slice(int(start[1]), int(stop[1]))))
-    starts = [np.array([part.start for part in window]) for window in windows]
-    expected = between - starts[0] + starts[1]
-    return _Pair(first, second, (windows[0], windows[1]), (float(expected[0]), float(expected[1])))
-
-
-def _measure(
-    layout: TileLayout, pairs: list[_Pair], image: ImageChoice, search: float
-) -> list[PairShift]:
-    """Measure all pairs; pictures are read once, tile by tile, and pairs as soon as both are."""
-    wanted: list[list[tuple[int, int]]] = [[] for _ in layout]
-    for number, pair in enumerate(pairs):
-        wanted[pair.first].append((number, 0))
-        wanted[pair.second].append((number, 1))
-    reading = (
-        (tile, image, [(number, end, pairs[number].windows[end]) for number, end in parts])
-        for tile, parts in zip(layout, wanted, strict=True)
-        if parts
-    )
-
-    def ready() -> Iterator[tuple[int, Floats, Floats, tuple[float, float], float]]:
-        waiting: dict[int, Floats] = {}
-        for strips in compute.stream(_read_strips, reading, description="Reading overlaps"):
-            for number, end, strip in strips:
-                if number not in waiting:
-                    waiting[number] = strip
-                    continue
-                other = waiting.pop(number)
-                both = (other, strip) if end else (strip, other)
-                yield number, *both, pairs[number].expected, search
-
-    found: dict[int, PairShift] = {}
-    with progress.progress_bar("Comparing overlaps", total=len(pairs), unit="pair") as bar:
-        for number, shift in compute.stream(_compare, ready(), description="Comparing overlaps"):
-            found[number] = shift
-            bar.update()
-    return [found[number] for number in range(len(pairs))]
-
-
-def _read_strips(
-    job: tuple[Tile, ImageChoice, list[tuple[int, int, tuple[slice, slice]]]],
-) -> list[tuple[int, int, Floats]]:
-    tile, image, parts = job
-    picture = tile.picture(image)
-    return [(number, end, picture[window].astype(np.float64)) for number, end, window in parts]
-
-
-def _compare(
-    job: tuple[int, Floats, Floats, tuple[float, float], float],
-) -> tuple[int, PairShift]:
-    number, first, second, expected, search = job
-    return number, measure_shift(first, second, expected, search)
-
-
 def _table(
-    layout: TileLayout, pairs: list[_Pair], measured: list[PairShift], shifts: Floats | None
+    layout: TileLayout, pairs: list[Pair], measured: list[PairShift], shifts: Floats | None
 ) -> pd.DataFrame:
     import pandas as pd
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from sigma_scale.errors import ParameterError, UnknownLineError
 from sigma_scale.mosaic.contrast import choose_contrast
+from sigma_scale.mosaic.file_state import is_quick, stamp_of
 from sigma_scale.readers import read
 from sigma_scale.spectra import SpectrumImage
 from sigma_scale.spectra.image import NAVIGATION
@@ -29,6 +30,7 @@ __all__ = ["MICROMETRE", "PIXEL", "Tile"]
 
 MICROMETRE, PIXEL = "µm", "pixel"
 """Units of positions."""
+_AGAIN = "Make the layout again: give the same command again, once the file is at rest."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,6 +68,8 @@ class Tile:
         Line of the manifest that names it.
     image : SpectrumImage, optional
         The map, if it is in memory.
+    stamp : str, optional
+        What changes when its files do, made of their sizes and times; None: they may change.
 
     Raises
     ------
@@ -88,6 +92,7 @@ class Tile:
     column: int | None = None
     line: int | None = None
     image: SpectrumImage | None = field(default=None, repr=False)
+    stamp: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for what, text in (("name", self.name), ("path", str(self.path or "-"))):
@@ -140,6 +145,7 @@ class Tile:
                 "beam_energy_kev": about.beam_energy_kev,
                 "stage_mm": (about.stage_x_mm, about.stage_y_mm) if has_stage else None,
                 "image": in_memory,
+                "stamp": None if path is None else stamp_of(path, image),
                 **details,
             }
         )
@@ -161,7 +167,7 @@ class Tile:
         Raises
         ------
         ParameterError
-            If the file's map has another size than it had when the layout was made.
+            If its files have changed since the layout was made.
         SigmaScaleError
             If the file can't be read.
         """
@@ -173,9 +179,39 @@ class Tile:
         if image.shape[:2] != self.shape:
             raise ParameterError(
                 f"The map of {self.label}, {self.path}, has {image.shape[:2]} pixels and had "
-                f"{self.shape} when the layout was made. Make the layout again."
+                f"{self.shape} when the layout was made. {_AGAIN}"
             )
+        self.refuse_changed(image)
         return image
+
+    def refuse_changed(self, image: SpectrumImage, *, quick: bool = False) -> None:
+        """
+        Refuse to go on with files that are not those any more that the layout was made of.
+
+        Only sizes and times are compared, so that it can be done often.
+
+        Parameters
+        ----------
+        image : SpectrumImage
+            The map as it was opened.
+        quick : bool, default: False
+            Pass over folders of other programs, which may hold thousands of files.
+
+        Raises
+        ------
+        ParameterError
+            If they have been replaced or written to.
+        FileFormatError
+            If they can't be looked at.
+        """
+        if self.path is None or self.stamp is None or (quick and not is_quick(self.path, image)):
+            return
+        if stamp_of(self.path, image) == self.stamp:
+            return
+        raise ParameterError(
+            f"The file of {self.label}, {self.path}, has been replaced or changed since the layout "
+            f"was made. {_AGAIN}"
+        )
 
     def has_navigation(self) -> bool:
         """

@@ -38,3 +38,16 @@ def folder(tmp_path):
     for number in range(1, 7):
         np.save(tmp_path / f"map {number}.npy", np.full((20, 30, 4), number, np.uint16))
     return tmp_path
+
+
+@pytest.fixture
+def spies():
+    """Six tiles of random counts, by their cells in a grid of 2 x 3."""
+    from spied_tiles import SIDE, Spied
+
+    rng = np.random.default_rng(0)
+    return {
+        (i, j): Spied(f"{i}-{j}", rng.poisson(0.3, (SIDE, SIDE, 16)).astype(np.uint8))
+        for i in range(2)
+        for j in range(3)
+    }

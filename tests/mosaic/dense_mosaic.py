@@ -68,3 +68,9 @@ def read_all(image, scratch=None):
         y, x = row * height, column * width
         dense[y : y + block.shape[0], x : x + block.shape[1]] = block.to_dense()
     return dense
+
+
+def file_tile(path, name, place, **details):
+    """A tile of a file of plain NumPy."""
+    options = {"scale_kev": AXIS.scale_kev, "offset_kev": AXIS.offset_kev}
+    return Tile.describe(path, name, position=place, options=options, **details)

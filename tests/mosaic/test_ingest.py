@@ -275,6 +275,7 @@ def test_a_target_that_is_a_file_is_refused(layout, tmp_path):
 def test_a_file_that_has_changed_is_not_mixed_up_with_its_old_store(folder, layout, tmp_path):
     ingest_tiles(layout, tmp_path / "out")
     np.save(folder / "map 2.npy", np.full((20, 30, 4), 99, np.uint16))
+    layout = TileLayout.from_folder(folder, grid=RULE, options=OPTIONS)
     with pytest.raises(OutputExistsError, match=r"Tile 'map 2'.*--overwrite"):
         ingest_tiles(layout, tmp_path / "out")
     stored = ingest_tiles(layout, tmp_path / "out", overwrite=True)

@@ -127,6 +127,47 @@ def test_what_spreadsheets_do_is_understood(folder):
     assert unit == "pixel"
 
 
+@pytest.mark.parametrize("blank", ["\n", "\r\n", " \n;;;\n", ",,,,\n\n"])
+def test_blank_lines_at_the_beginning_are_passed_over(folder, blank):
+    entries, _ = read_entries(written(folder, blank + CSV))
+    assert [e["name"] for e in entries] == ["a", "b", "c"]
+    n_blank = blank.count("\n")
+    assert [e["line"] for e in entries] == [2 + n_blank, 3 + n_blank, 5 + n_blank]
+    with pytest.raises(FileFormatError, match=rf"line {1 + n_blank}: there is no column 'x_pix'"):
+        read_entries(written(folder, blank + CSV.replace("x_px", "x_pix")))
+
+
+EXCEL = """name;path;y_px;x_px;options
+a;map 1.npy;0;0;"{""scale_kev"": 0.01}"
+b;map 2.npy;0;25,5;"{""scale_kev"": 0.01}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (EXCEL, r"line 3: tile 'b': x_px must be .* '25,5'\. Write decimals with a point; spread"),
+        (EXCEL.replace(";", "\t"), r"line 3: tile 'b': x_px must be .* '25,5'\. Write decimals"),
+        (EXCEL.replace(",", ".").replace(";", ",").replace("25.5", '"25,5"'),
+         r"line 3: tile 'b': x_px must be a number, not '25,5'\. Write decimals with a point"),
+        (CSV.replace("17.5", "17,5"), r"line 5: there are 6 values for 5 columns. Write decimals"),
+        (CSV.replace('0.01}"\n\nc', "0.01}\n\nc"), r"line 3: a quotation mark is not closed"),
+        ('"' + CSV.replace('"', '""').replace("\n", '"\n"'),
+         r"line 1: all columns are in one cell, 'name,path,y_px.*with the comma as its separator"),
+        (CSV + "d" * 200_000, r"line 6: this is no row of a table"),
+    ],
+)  # fmt: skip
+def test_what_spreadsheets_spoil_is_told_with_line_and_remedy(folder, text, message):
+    with pytest.raises(FileFormatError, match=message):
+        read_entries(written(folder, text))
+
+
+def test_tables_of_semicolons_with_points_are_read(folder):
+    entries, _ = read_entries(written(folder, EXCEL.replace("25,5", "25.5")))
+    assert [e["position"] for e in entries] == [(0, 0), (0, 25.5)]
+    assert entries[1]["options"] == {"scale_kev": 0.01}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "error", "message"),
     [

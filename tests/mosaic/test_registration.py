@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from sigma_scale.errors import ParameterError, SigmaScaleWarning
-from sigma_scale.mosaic import GridRule, TileLayout, register, registration
+from sigma_scale.mosaic import GridRule, TileLayout, pairs, register
 from sigma_scale.synthetic import synthetic_tiles
 
 RULE = GridRule(pattern="tile_{row}_{column}")
@@ -49,7 +49,7 @@ def test_a_hundred_tiles_are_placed_to_half_a_pixel(scan):
 
 def test_pairs_of_noise_are_rejected(scan, monkeypatch):
     noisy = {*np.random.default_rng(0).choice(180, 9, replace=False).tolist()}
-    compare = registration._compare
+    compare = pairs._compare
 
     def with_noise(job):
         number, first, second, *others = job
@@ -58,7 +58,7 @@ def test_pairs_of_noise_are_rejected(scan, monkeypatch):
             first, second = (1e4 * rng.random(strip.shape) for strip in (first, second))
         return compare((number, first, second, *others))
 
-    monkeypatch.setattr(registration, "_compare", with_noise)
+    monkeypatch.setattr(pairs, "_compare", with_noise)
     found = register(TileLayout.from_stage(scan.images))
     assert rms(scan, found.layout) < 0.5
     assert not found.pairs["used"][[*noisy]].any()

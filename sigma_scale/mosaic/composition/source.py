@@ -115,7 +115,8 @@ class MosaicSource:
         if tile.image is not None:
             return tile.image
         with naming(tile):
-            image = _opened(_OpenTile(tile, f"{planned.identity} {tile.path} {tile.options!r}"))
+            key = f"{planned.identity} {tile.stamp} {tile.path} {tile.options!r}"
+            image = _opened(_OpenTile(tile, key))
         found = image.source.shape
         if found != (*planned.shape, planned.energy.size):
             raise ParameterError(
@@ -176,8 +177,9 @@ class MosaicSource:
 
     def _load(self, key: BlockKey, memory: Scratch) -> EventBlock:
         tile = self.tiles[key.tile]
-        return tile_block(
-            self.open_tile(key.tile).source,
+        image = self.open_tile(key.tile)
+        block = tile_block(
+            image.source,
             key,
             tile=tile,
             mapping=self.plan.maps[key.tile],
@@ -185,6 +187,9 @@ class MosaicSource:
             n_channels=self.plan.energy.size,
             memory=memory,
         )
+        # Perhaps opened long ago and replaced since; looked at now, it was the same until here.
+        tile.refuse_changed(image, quick=True)
+        return block
 
     def _parts(self, index: int, number: int, box: list[int], window: Window) -> Iterator[_Part]:
         """Which blocks of a tile a box of a mosaic's block lies in."""
