@@ -36,10 +36,10 @@ ROOMS = [
     "workflow.norm",
     "gui",
 ]
-"""In the order in which data flows."""
+"""In the order in which data flows: a room imports only from those above it, and the ground."""
 
-GROUND = ["errors", "config", "compute", "engines", "progress", "files"]
-"""What the rooms stand on."""
+GROUND = ["errors", "files", "config", "progress", "engines", "compute"]
+"""What the rooms stand on, in the same order."""
 
 _LONGEST_VALUE = 70
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import runpy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,30 +19,11 @@ if TYPE_CHECKING:
 PACKAGE = Path(sigma_scale.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
+PUBLIC_ROOMS = runpy.run_path(str(Path(__file__).parents[1] / ".reference" / "names.py"))
 ROOMS = [
-    "errors",
-    "files",
     "_lazy",
-    "config",
-    "progress",
-    "engines",
-    "compute",
-    "xray",
-    "spectra",
-    "store",
-    "readers",
-    "synthetic",
-    "mosaic",
-    "preprocess",
-    "calibration",
-    "export",
-    "features",
-    "latent",
-    "clustering",
-    "phases",
-    "plot",
-    "workflow",
-    "gui",
+    *PUBLIC_ROOMS["GROUND"],
+    *(room for room in PUBLIC_ROOMS["ROOMS"] if "." not in room),
     "cli",
 ]
 """In the order in which data passes: a room may import from those above it."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import threading
 import warnings
-from typing import Any, NoReturn
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -14,6 +17,9 @@ from sigma_scale import compute, config
 from sigma_scale.cli import maps, mosaic, phases, view
 from sigma_scale.cli.cluster import connected, scheduler_options
 from sigma_scale.errors import SigmaScaleError, SigmaScaleWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["cli", "main"]
 
@@ -84,14 +90,15 @@ def main(arguments: list[str] | None = None) -> None:
     """
     Run the command; errors of input end with one line and exit code 2.
 
-    Warnings of libraries are kept from the terminal; ours are shown as notes.
+    Warnings of libraries are kept from the terminal; ours are shown as notes. A request to end,
+    as batch systems send it when the time is up, ends the command like Ctrl-C.
 
     Parameters
     ----------
     arguments : list of str, optional
         What follows the command's name. None: the arguments of this process.
     """
-    with warnings.catch_warnings():
+    with _orderly_end(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", SigmaScaleWarning)
         warnings.showwarning = _note
@@ -106,6 +113,24 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(_INTERRUPTED)
         except (SigmaScaleError, OSError, MemoryError) as error:
             _fail(str(error) or type(error).__name__)
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """
+    Turn a request to end into an interruption.
+
+    Else the process would be gone at once, with drafts left on the disk, and with semaphores of
+    its workers, which Python would report as leaked.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Only the main thread may say what a signal does.
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(message: str) -> NoReturn:

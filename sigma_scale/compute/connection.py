@@ -97,7 +97,9 @@ def connect(
         ``"threads"`` of this process; ``"processes"`` of this machine, ``"processes:4"`` for
         four; ``"slurm:4"`` for four jobs of SLURM, by way of dask-jobqueue; ``"gpus"`` of this
         machine, by way of dask-cuda; the address of a scheduler that runs, such as
-        ``"tcp://host:8786"``, or the path of the file that it has written.
+        ``"tcp://host:8786"``, or the path of the file that it has written. From then on its
+        workers neither pause nor spill for want of memory, which could stop a step for ever; one
+        that takes too much is ended by its nanny, and that is told.
     n_workers : int, optional
         Number of threads, processes, jobs or GPUs, if ``scheduler`` doesn't say it. Of a scheduler
         that runs: how many workers to wait for; None: one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 import warnings
 from collections import Counter
@@ -32,6 +33,9 @@ def prepare(client: Any) -> None:
     """
     Look once whether workers can do our work, and give them the options where these are new.
 
+    Workers that others have started lose the thresholds at which they would pause, or move data
+    to a disk, for want of memory; where they are ended stays as it is.
+
     Parameters
     ----------
     client : distributed.Client
@@ -53,15 +57,29 @@ def prepare(client: Any) -> None:
 
 
 class _Options(WorkerPlugin):
-    """Sets the options of this package on each worker, also on those that come later."""
+    """Sets up each worker for this package, also those that come later."""
 
     def __init__(self, chosen: dict[str, Any]) -> None:
         self.chosen = chosen
         self.process = _PROCESS
 
-    def setup(self, worker: Any) -> None:  # noqa: ARG002 -- is how it is called
+    def setup(self, worker: Any) -> None:
+        _never_pause(worker)
         if self.process != _PROCESS:  # else they are set, and belong to whoever set them
             dask.config.set({f"sigma_scale.{name}": value for name, value in self.chosen.items()})
+
+
+def _never_pause(worker: Any) -> None:
+    """
+    Let a worker go on whatever memory it has taken, until its guard ends it, which is told.
+
+    One that pauses may wait for ever. Thresholds that can't be reached, rather than none: without
+    one, a worker that has paused already would not look again whether it may go on.
+    """
+    manager = worker.memory_manager
+    for name in ("memory_pause_fraction", "memory_spill_fraction"):
+        if getattr(manager, name) is not False:
+            setattr(manager, name, math.inf)
 
 
 def _check_versions(client: Any) -> None:

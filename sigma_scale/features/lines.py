@@ -163,9 +163,8 @@ def feature_pass(
 
     steps = image.processing
     windows = line_channels(image, lines, window_width=window_width)
-    total_from = steps.zeroed_below if steps.total_from is None else steps.total_from
     n_channels = image.shape[2]
-    work = (image.source, [*windows, range(total_from, n_channels)], steps.bin_factors)
+    work = (image.source, [*windows, range(steps.counted_from, n_channels)], steps.bin_factors)
     sums: Any
     spectrum: Any
     if lazy:

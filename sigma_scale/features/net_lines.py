@@ -289,7 +289,7 @@ def net_line_intensity(
         first_channel=steps.zeroed_below,
     )
     ranges = [part for item in found for part in (item.window, item.left, item.right)]
-    total_from = steps.zeroed_below if steps.total_from is None else steps.total_from
+    total_from = steps.counted_from
     work = (image.source, [*ranges, range(total_from, image.shape[2])], steps.bin_factors)
     if lazy:
         sums, _ = window_sums(*work, engine=engine)

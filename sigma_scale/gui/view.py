@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from sigma_scale.errors import EmptyMapError, ParameterError, StoreError
-from sigma_scale.files import write_atomically
+from sigma_scale.errors import EmptyMapError, ParameterError
+from sigma_scale.files import save_file
 from sigma_scale.plot.figures import render, save_figure
 
 if TYPE_CHECKING:
@@ -157,6 +157,9 @@ class View:
         ------
         ParameterError
             If the ending is another one.
+        StoreError
+            If a file can't be written, for example because its folder is read-only or the disk
+            full.
         """
         files = self._named(path, list(self._panels))
         return [save_figure(self._panel(title).figure, file) for title, file in files.items()]
@@ -181,7 +184,8 @@ class View:
         ParameterError
             If the ending is another one, or the view shows pictures alone.
         StoreError
-            If a file can't be written.
+            If a file can't be written, for example because its folder is read-only or the disk
+            full.
         """
         if Path(path).suffix.lower() != ".csv":
             raise ParameterError(f"Data are saved as .csv, not as {Path(path).name!r}.")
@@ -189,10 +193,7 @@ class View:
             raise ParameterError(f"{self!r} has no data but its figures: use save().")
         targets = self._named(path, list(self._tables))
         for title, target in targets.items():
-            try:
-                write_atomically(target, self._encoded("csv", title))
-            except OSError as error:
-                raise StoreError(f"{target} can't be written: {error}") from error
+            save_file(target, self._encoded("csv", title))
         return list(targets.values())
 
     def downloads(self) -> dict[str, tuple[str, Callable[[], BytesIO]]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from sigma_scale import compute
 from sigma_scale.errors import FileFormatError, OutputExistsError, SourceNotFoundError
-from sigma_scale.files import write_atomically
+from sigma_scale.files import save_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,9 +66,11 @@ def write_model(
     ------
     OutputExistsError
         If something else is there.
+    StoreError
+        If it can't be written, for example because its folder is read-only or the disk full.
     """
     target = Path(path)
-    if target.exists() and not _is_model(target, kind):
+    if _is_there(target) and not _is_model(target, kind):
         raise OutputExistsError(
             f"{target} exists and is no saved {kind} model. Choose another name, or move it away."
         )
@@ -79,7 +81,7 @@ def write_model(
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, content in entries.items():
             archive.writestr(name, content)
-    return write_atomically(target, buffer.getvalue())
+    return save_file(target, buffer.getvalue())
 
 
 def read_model(path: str | Path, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -130,6 +132,13 @@ def read_model(path: str | Path, kind: str) -> tuple[dict[str, NDArray[Any]], di
             "by their method save."
         ) from error
     return arrays, document
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # What can't even be looked at can't be written, which says why.
+        return False
 
 
 def _is_model(path: Path, kind: str) -> bool:

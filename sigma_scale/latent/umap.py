@@ -278,6 +278,8 @@ class UMAP(LandmarkModel):
         ------
         OutputExistsError
             If something else is there.
+        StoreError
+            If it can't be written, for example because its folder is read-only or the disk full.
         """
         check_is_fitted(self)
         names = getattr(self, "feature_names_in_", None)

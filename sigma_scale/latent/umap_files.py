@@ -66,6 +66,11 @@ def write_umap(path: str | Path, model: SavedUMAP) -> Path:
     -------
     pathlib.Path
         The file.
+
+    Raises
+    ------
+    OutputExistsError, StoreError
+        See :func:`~sigma_scale.latent.saving.write_model`.
     """
     parameters = dict(model.parameters)
     arrays: dict[str, NDArray[Any]] = {

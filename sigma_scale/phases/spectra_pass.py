@@ -230,7 +230,7 @@ def _placed_blocks(
     top, _, left, _ = limits
     factor_y, factor_x = steps.bin_factors
     n_rows, n_columns = numbers.shape
-    from_channel = steps.zeroed_below if steps.total_from is None else steps.total_from
+    from_channel = steps.counted_from
     if total is None and _cuts_bins(source, steps.bin_factors):
         groups = ChannelGroups.from_windows([range(from_channel, source.shape[2])], source.shape[2])
         total = region_window_sums(source, limits, steps.bin_factors, groups).sums[:, :, 0]

@@ -127,6 +127,8 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     ------
     ParameterError
         If the file's ending is another one.
+    StoreError
+        If it can't be written, for example because its folder is read-only or the disk full.
     """
     target = Path(path)
     ending = target.suffix.lower().lstrip(".")

@@ -190,6 +190,33 @@ class SpectrumImage:
         kept = np.arange(spectrum.size) >= self.processing.zeroed_below
         return self._spectrum_array(spectrum * kept, "sum_spectrum").assign_attrs(units="counts")
 
+    def total(self) -> xr.DataArray:
+        """
+        Counts of each (binned) pixel, summed over the channels that are kept, lazily.
+
+        Where the spectra are normalised these are the counts that each was divided by, so the
+        counts can be told from the shares.
+
+        Returns
+        -------
+        xarray.DataArray, shape (y, x)
+            Counts: uint32, or uint64 where that could overflow; float64 where the source holds
+            floats.
+        """
+        import xarray as xr
+
+        steps = self.processing
+        kept = range(steps.counted_from, self.shape[2])
+        sums, _ = window_sums(self.source, [kept], steps.bin_factors)
+        coordinates = self.coordinates()
+        return xr.DataArray(
+            sums[:, :, 0],
+            dims=("y", "x"),
+            coords={name: coordinates[name] for name in ("y", "x")},
+            name="total",
+            attrs={"units": "counts", "recipe": {"function": "total", **steps.recipe()}},
+        )
+
     def spectrum(self, y: int, x: int) -> xr.DataArray:
         """
         Spectrum of one (binned) pixel, with the processing.

@@ -35,6 +35,11 @@ class Processing:
         """Whether each pixel's spectrum is divided by its sum."""
         return self.total_from is not None
 
+    @property
+    def counted_from(self) -> int:
+        """Lowest channel of a pixel's total: what it is divided by, or else what it keeps."""
+        return self.zeroed_below if self.total_from is None else self.total_from
+
     def recipe(self) -> dict[str, Any]:
         """Steps as plain values, for the attributes of a result."""
         return {

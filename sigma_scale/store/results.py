@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import zarr
 
 from sigma_scale.errors import SigmaScaleError, StoreError
 from sigma_scale.store.layout import COUNTS, EDITS, STATE, consolidate, open_group, state_of
+from sigma_scale.store.links import link_chunks
 from sigma_scale.store.location import locate
 from sigma_scale.store.places import place_at, watched_group, zarr_store
 from sigma_scale.store.text import text_of_any_length, text_of_fixed_width
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["draft_results", "open_result", "result_names", "write_result"]
 
 
-def write_result(path: PathOrUrl, name: str, result: xr.Dataset) -> None:
+def write_result(
+    path: PathOrUrl, name: str, result: xr.Dataset, *, stored: Mapping[str, Path] | None = None
+) -> None:
     """
     Write a derived result into a group of a store; one of that name is replaced.
 
@@ -40,19 +44,26 @@ def write_result(path: PathOrUrl, name: str, result: xr.Dataset) -> None:
         Name of the group, such as ``"latent"``.
     result : xarray.Dataset
         The result, with its recipe in the attributes; lazy or not.
+    stored : mapping of str to pathlib.Path, optional
+        Folders of zarr arrays that hold variables of the result just as they are. A store on the
+        same file system shares their chunks by hard links, which take no time and no room, and
+        outlast those folders.
 
     Raises
     ------
     StoreError
         If the store can't be written.
     """
-    with draft_results(path, {name: result}) as publish:
+    with draft_results(path, {name: result}, stored={name: stored or {}}) as publish:
         publish()
 
 
 @contextmanager
 def draft_results(
-    path: PathOrUrl, results: Mapping[str, xr.Dataset]
+    path: PathOrUrl,
+    results: Mapping[str, xr.Dataset],
+    *,
+    stored: Mapping[str, Mapping[str, Path]] | None = None,
 ) -> Iterator[Callable[..., None]]:
     """
     Write derived results beside a store, to be moved into it once all of them are complete.
@@ -63,6 +74,8 @@ def draft_results(
         The store.
     results : mapping of str to xarray.Dataset
         Results by the names of their groups; lazy or not.
+    stored : mapping of str to mapping, optional
+        What :func:`write_result` takes under this name, by the names of the groups.
 
     Yields
     ------
@@ -90,7 +103,7 @@ def draft_results(
         place.recover(partial(consolidate, location))
         with place.drafts() as drafts:
             for name, result in results.items():
-                _write(drafts.location / name, result)
+                _write(drafts.location / name, result, (stored or {}).get(name, {}))
             yield partial(_publish, location, drafts, list(results))
     except SigmaScaleError:
         raise
@@ -98,10 +111,17 @@ def draft_results(
         raise StoreError(f"The result {names} can't be written to {location}: {error}") from error
 
 
-def _write(location: Location, result: xr.Dataset) -> None:
+def _write(location: Location, result: xr.Dataset, stored: Mapping[str, Path]) -> None:
     target = zarr_store(location)
     marked = text_of_any_length(result).assign_attrs({STATE: {"state": "unfinished"}})
-    marked.to_zarr(target, mode="w", consolidated=False, zarr_format=3)
+    if stored and isinstance(location, Path):
+        laid_out = marked[list(stored)]
+        laid_out.to_zarr(target, mode="w", compute=False, consolidated=False, zarr_format=3)
+        linked = [name for name, folder in stored.items() if link_chunks(folder, location / name)]
+        marked = marked.drop_vars(linked)
+        marked.to_zarr(target, mode="a", consolidated=False, zarr_format=3)
+    else:
+        marked.to_zarr(target, mode="w", consolidated=False, zarr_format=3)
     group = zarr.open_group(target, mode="r+", zarr_format=3, use_consolidated=False)
     group.attrs[STATE] = {"state": "complete"}
 

@@ -11,14 +11,17 @@ if TYPE_CHECKING:
     from sigma_scale.workflow.datasets import SEMDataset, TEMDataset
     from sigma_scale.workflow.experiment import Experiment
     from sigma_scale.workflow.image_dataset import ImageDataset
-    from sigma_scale.workflow.job import run_demo, run_job
+    from sigma_scale.workflow.job import DemoResult, run_demo, run_job
     from sigma_scale.workflow.outputs import OutputFolder
     from sigma_scale.workflow.pipeline import PhaseMapping, map_phases
     from sigma_scale.workflow.project import Project
-    from sigma_scale.workflow.segmenter import PixelSegmenter
+    from sigma_scale.workflow.segmenter import Components, PixelSegmenter
     from sigma_scale.workflow.settings import RunSettings
+    from sigma_scale.workflow.step_store import StepStore
 
 __all__ = [
+    "Components",
+    "DemoResult",
     "Experiment",
     "ImageDataset",
     "OutputFolder",
@@ -27,6 +30,7 @@ __all__ = [
     "Project",
     "RunSettings",
     "SEMDataset",
+    "StepStore",
     "TEMDataset",
     "map_phases",
     "norm",
@@ -37,6 +41,8 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_exports(
     __name__,
     {
+        "Components": "segmenter",
+        "DemoResult": "job",
         "Experiment": "experiment",
         "ImageDataset": "image_dataset",
         "OutputFolder": "outputs",
@@ -45,6 +51,7 @@ __getattr__, __dir__, _ = lazy_exports(
         "Project": "project",
         "RunSettings": "settings",
         "SEMDataset": "datasets",
+        "StepStore": "step_store",
         "TEMDataset": "datasets",
         "map_phases": "pipeline",
         "run_demo": "job",

@@ -165,7 +165,7 @@ def _run(
     notes = [str(w.message) for w in caught if issubclass(w.category, SigmaScaleWarning)]
     for note in notes:
         warnings.warn(note, SigmaScaleWarning, stacklevel=3)
-    write_results(path, result)
+    write_results(path, result, steps)
     folder.write(result, notes=notes, extra=[make(result) for make in sections])
     steps.clear()
     folder.close()

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from sigma_scale import plot, store
-from sigma_scale.errors import OutputExistsError, StoreError
+from sigma_scale.errors import OutputExistsError, SigmaScaleError, StoreError
 from sigma_scale.workflow.figures import make_figures
 from sigma_scale.workflow.report import make_report, phase_table
 from sigma_scale.workflow.report_tables import contact_table
+from sigma_scale.workflow.step_store import StepStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,13 +87,19 @@ class OutputFolder:
         OutputExistsError
             If something is in the way.
         StoreError
-            If the folder can't be made.
+            If the folder can't be made, or cleared of what a killed run left half-written.
         """
         self.check()
         try:
             self.working.mkdir(parents=True, exist_ok=True)
+            # Results on their way into the store when an earlier run was killed.
+            for drafts in self.working.glob(f".{_STORE}.*.results"):
+                shutil.rmtree(drafts)
         except OSError as error:
-            raise StoreError(f"The folder {self.working} can't be made: {error}") from error
+            raise StoreError(
+                f"The folder {self.working} can't be made ready: {error}. Mend that, or choose "
+                "another folder."
+            ) from error
 
     def check(self, source: Location | None = None) -> None:
         """
@@ -154,8 +161,13 @@ class OutputFolder:
                 plot.save_figure(panel.figure, self.working / "figures" / f"{name}.png")
             report = make_report(result, figures, notes=notes, extra=extra)
             plot.write_report(self.working / _REPORT, report)
+        except SigmaScaleError:  # which says all of it
+            raise
         except OSError as error:
-            raise StoreError(f"Results can't be written to {self.working}: {error}") from error
+            raise StoreError(
+                f"Results can't be written to {self.working}: {error}. Once that is mended, run "
+                "the same command again: what is finished is kept."
+            ) from error
 
     def _write_tables(self, result: PhaseMapping) -> None:
         folder = self.working / "tables"
@@ -196,13 +208,16 @@ class OutputFolder:
                 self.working.rename(self.path)
         except OSError as error:
             raise StoreError(
-                f"{self.working} can't be renamed to {self.path.name}: {error}"
+                f"{self.working} can't be renamed to {self.path.name}: {error}. Once that is "
+                "mended, run the same command again: what is finished is kept."
             ) from error
 
 
-def write_results(path: Location, result: PhaseMapping) -> None:
+def write_results(path: Location, result: PhaseMapping, steps: StepStore | None = None) -> None:
     """
     Write the maps that were derived into groups of the store they come from.
+
+    Maps that are kept on the store's own file system take no room a second time.
 
     Parameters
     ----------
@@ -210,10 +225,16 @@ def write_results(path: Location, result: PhaseMapping) -> None:
         The store.
     result : PhaseMapping
         What the main job found.
+    steps : StepStore, optional
+        Where its maps are kept.
     """
-    store.write_result(path, "binned", binned_group(result.intensities, result.features))
-    store.write_result(path, "latent", latent_group(result.latent))
-    store.write_result(path, "phases", phases_group(result.clusters, result.spectra))
+    steps = steps or StepStore()
+    for name, group in {
+        "binned": binned_group(result.intensities, result.features),
+        "latent": latent_group(result.latent),
+        "phases": phases_group(result.clusters, result.spectra),
+    }.items():
+        store.write_result(path, name, group, stored=steps.arrays_of(group))
 
 
 def read_results(path: Location, result: PhaseMapping) -> PhaseMapping:

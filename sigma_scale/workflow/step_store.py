@@ -59,6 +59,8 @@ class StepStore:
         # Workers may run in another folder than this process.
         self.folder = None if folder is None else folder.resolve()
         self._known_by = _token("", origin, library_versions())
+        self._arrays: dict[str, Path] = {}
+        """Folders of the lazy arrays that were given, by Dask's names of these."""
 
     @property
     def on_disk(self) -> bool:
@@ -116,6 +118,9 @@ class StepStore:
             ) from error
         for note in notes:
             warnings.warn(note, SigmaScaleWarning, stacklevel=2)
+        for key, variable in kept.variables.items():
+            if variable.chunks is not None:
+                self._arrays[variable.data.name] = path / str(key)
         return kept
 
     def keep_model(
@@ -186,6 +191,27 @@ class StepStore:
         path = self.folder / f"{name}-{self._known_by}"
         shutil.rmtree(path, ignore_errors=True)
         return path
+
+    def arrays_of(self, dataset: xr.Dataset) -> dict[str, Path]:
+        """
+        Say which variables of a dataset are arrays that are kept here, just as they are.
+
+        Parameters
+        ----------
+        dataset : xarray.Dataset
+            Made of what :meth:`keep` gave, under any names.
+
+        Returns
+        -------
+        dict of str to pathlib.Path
+            Folders of the zarr arrays by the names of the variables.
+        """
+        lazy = {key: v.data for key, v in dataset.variables.items() if v.chunks is not None}
+        return {
+            str(key): self._arrays[data.name]
+            for key, data in lazy.items()
+            if data.name in self._arrays
+        }
 
     def clear(self) -> None:
         """Remove all that was kept."""

@@ -13,6 +13,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from processes import running, wait_for
 
 from sigma_scale import compute, config
 from sigma_scale.errors import (
@@ -208,6 +209,35 @@ def test_scripts_need_no_terminal_noise(tmp_path):
     assert done.stderr.splitlines()[-1].startswith("Work goes to 1 worker(s)")
     assert page in done.stderr
     assert len([line for line in done.stderr.splitlines() if "Waiting for" not in line]) == 1
+
+
+def test_workers_started_by_hand_neither_pause_nor_spill(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    # Any worker has taken more than this.
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE", "0.001")
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__MEMORY__SPILL", "0.001")
+
+    def look(dask_worker):
+        manager = dask_worker.memory_manager
+        never = manager.memory_pause_fraction == manager.memory_spill_fraction == float("inf")
+        return never, dask_worker.status.name
+
+    def assert_work_goes_on(client, number):
+        deadline = time.monotonic() + 60
+        while (found := [*client.run(look).values()]) != [(True, "running")] * number:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.05)
+        pids = compute.stream(lambda _: (time.sleep(0.05), os.getpid())[1], range(10 * number))
+        assert len(set(pids)) == number
+
+    with running(tmp_path / "cluster", 1) as cluster:
+        with distributed.Client(cluster.address) as client:
+            client.wait_for_workers(1)
+            wait_for(lambda: {s for _, s in client.run(look).values()} == {"paused"}, "pausing")
+        with compute.connect(cluster.address) as connection:
+            assert_work_goes_on(connection.client, 1)
+            cluster.add_worker()  # also those that come later
+            assert_work_goes_on(connection.client, 2)
 
 
 def test_other_versions_are_told():

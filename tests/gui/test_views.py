@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
 import re
 import struct
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +17,7 @@ import xarray as xr
 from PIL import Image
 
 from sigma_scale import gui
-from sigma_scale.errors import EmptyMapError, ParameterError, ShapeMismatchError
+from sigma_scale.errors import EmptyMapError, ParameterError, ShapeMismatchError, StoreError
 from sigma_scale.plot import FigurePanel, phase_colours
 from sigma_scale.plot.figures import new_figure
 from sigma_scale.spectra import ArraySource, ElementMaps, EnergyAxis, MapMetadata, SpectrumImage
@@ -113,6 +116,35 @@ def test_a_view_of_one_figure(tmp_path):
         gui.View({})
     with pytest.raises(ParameterError, match="png"):
         view.save(tmp_path / "a.doc")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+@pytest.mark.parametrize("name", ["a.png", "a.csv"])
+def test_a_view_that_cannot_be_saved_says_why_and_leaves_the_earlier_file(
+    tmp_path, monkeypatch, number, name
+):
+    view = gui.View(
+        {"Only": FigurePanel(new_figure(1, 1))},
+        tables={"Only": lambda: pd.DataFrame({"counts": [1]})},
+    )
+    save = view.save if name.endswith(".png") else view.save_data
+    (tmp_path / name).write_text("earlier")
+    reason = os.strerror(number)
+
+    def refuse(self, target):
+        raise OSError(number, reason, str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refuse)  # of the draft, when all is written
+        with pytest.raises(StoreError, match=rf"{name} can't be written: {reason}\. Mend that"):
+            save(tmp_path / name)
+    assert (tmp_path / name).read_text() == "earlier"
+    with pytest.raises(StoreError, match=rf"{name} can't be written: .*another place"):
+        save(tmp_path / name / name)
+    (tmp_path / f"b{name}").mkdir()
+    with pytest.raises(StoreError, match=rf"b{name} can't be written: .*another place"):
+        save(tmp_path / f"b{name}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name, f"b{name}"]
 
 
 def test_energies_are_searched():

@@ -1,5 +1,7 @@
+import errno
 import io
 import json
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -16,6 +18,7 @@ from sigma_scale.errors import (
     ParameterError,
     ShapeMismatchError,
     SourceNotFoundError,
+    StoreError,
 )
 from sigma_scale.latent import UMAP
 
@@ -81,6 +84,35 @@ def test_only_models_are_replaced(model: UMAP, saved: Path, tmp_path: Path) -> N
         model.save(other)
     assert other.read_text() == "precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.npz", "notes.txt"]
+
+
+def test_a_place_that_takes_no_file_is_named(model: UMAP, saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("precious")
+    with pytest.raises(StoreError, match=r"notes\.txt/a\.npz can't be written.*another place"):
+        model.save(tmp_path / "notes.txt" / "a.npz")
+    with pytest.raises(StoreError, match=r"can't be written: File name too long"):
+        model.save(tmp_path / ("a" * 300))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputExistsError, match="folder exists"):
+        model.save(tmp_path / "folder")
+    assert model.save(tmp_path / "new" / "a.npz").is_file()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_what_cannot_be_written_is_said_and_leaves_the_earlier_model(
+    model: UMAP, saved: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    before, reason = saved.read_bytes(), os.strerror(number)
+
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(number, reason, str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refuse)  # of the draft, when all is written
+        with pytest.raises(StoreError, match=rf"model\.npz can't be written: {reason}.*again"):
+            model.save(saved)
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == ["model.npz"]
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:

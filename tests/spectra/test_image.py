@@ -160,6 +160,34 @@ def test_sum_spectrum_counts_every_pixel_whatever_the_bins(image, counts):
     np.testing.assert_array_equal(seen.sum_spectrum(), expected)
 
 
+@pytest.mark.parametrize("bins", [(1, 1), (7, 11)])
+@pytest.mark.parametrize(
+    ("steps", "first"),
+    [
+        ({}, 0),
+        ({"zeroed_below": 20}, 20),
+        ({"total_from": 5}, 5),
+        ({"total_from": 5, "zeroed_below": 20}, 5),
+    ],
+)
+def test_total_counts_each_pixel(image, counts, bins, steps, first):
+    seen = image.with_processing(bin_factors=bins, **steps)
+    binned = bin_dense(counts, *bins)
+    expected = binned[:, :, first:].sum(axis=2)
+    total = seen.total()
+    assert total.chunks is not None
+    np.testing.assert_array_equal(total, expected)
+    xr.testing.assert_equal(total["y"], seen.to_xarray()["y"])
+    assert total.attrs == {"units": "counts", "recipe": {
+        "function": "total", "bin_yx": list(bins),
+        "zeroed_below_channel": steps.get("zeroed_below", 0),
+        "normalised_from_channel": steps.get("total_from"),
+    }}  # fmt: skip
+    if "total_from" in steps:
+        shares = seen.to_xarray()[..., 20:].astype(np.float64)
+        np.testing.assert_allclose(shares * total, binned[:, :, 20:], rtol=1e-5)
+
+
 def test_binned_coordinates_are_the_bins_centres(counts):
     image = SpectrumImage.from_array(
         counts, EnergyAxis(300, 0.01), pixel_size=(0.5, 0.25), pixel_unit="µm"

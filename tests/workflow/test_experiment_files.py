@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from experiments import QUICK_TRAINING, digests
@@ -73,6 +74,21 @@ def test_a_disk_that_fills_up_between_epochs_leaves_a_state_to_go_on_from(
     assert len(ex.losses) == 2
     ex.run_model(**QUICK_TRAINING, resume=True)
     assert_array_equal(ex.get_latent(), whole.get_latent())
+
+
+def test_files_of_an_earlier_training_that_cannot_be_removed_are_named(
+    trained_experiment, make_experiment, monkeypatch
+):
+    files = digests(trained_experiment.results_dir)
+
+    def read_only(self, **_):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", read_only)
+        with pytest.raises(StoreError, match=r"can't be removed from.*Read-only.*resume=True"):
+            make_experiment().run_model(**QUICK_TRAINING)
+    assert digests(trained_experiment.results_dir) == files
 
 
 def test_a_new_training_that_is_interrupted_leaves_the_earlier_ones_files(

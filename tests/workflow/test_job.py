@@ -186,6 +186,15 @@ def test_a_job_that_fails_leaves_nothing_that_looks_finished(  # noqa: PLR0917
 
 
 @pytest.mark.usefixtures("one_figure")
+def test_what_was_on_its_way_into_the_store_of_a_killed_run_is_removed(file, quick, tmp_path):
+    folder = OutputFolder(tmp_path / "out")
+    left = folder.working / ".map.zarr.abc.results" / "latent"
+    left.mkdir(parents=True)
+    run_job(file, quick, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").glob(".*")] == []
+
+
+@pytest.mark.usefixtures("one_figure")
 def test_an_unfinished_run_of_another_map_makes_way(made, quick, write_hspy, tmp_path):
     other = write_hspy(tmp_path / "other.hspy", made.image.from_array(
         np.asarray(made.image.to_xarray())[:64, :64], made.image.energy,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from kept_runs import arrays_of, assert_same_arrays
 
 from sigma_scale import config, store
 from sigma_scale.errors import MemoryLimitError
@@ -17,6 +18,7 @@ from sigma_scale.workflow import (
     job_steps,
     kept_steps,
     map_phases,
+    outputs,
     step_store,
 )
 from sigma_scale.workflow.step_store import StepStore
@@ -106,6 +108,27 @@ def test_memory_that_is_too_small_for_the_maps_is_enough(made, fast, in_memory, 
 
 
 @pytest.mark.slow
+def test_kept_maps_take_no_room_a_second_time(made, fast, in_memory, tmp_path):
+    path, copied = tmp_path / "map.zarr", tmp_path / "copied.zarr"
+    for place in (path, copied):
+        store.write_map(made.image, place)
+    steps = StepStore(tmp_path / "steps")
+    kept = map_phases(store.open_map(path), fast, steps=steps)
+    outputs.write_results(path, kept, steps)
+    outputs.write_results(copied, in_memory)
+    assert_same_arrays(arrays_of(path), arrays_of(copied))
+    shared = {file.parts[-5] for file in chunks_of(path) if file.stat().st_nlink > 1}
+    assert shared >= {"line_intensity", "features"}
+    alone = [file for file in chunks_of(path / "phases" / "labels") if file.stat().st_nlink > 1]
+    assert alone == []  # They were numbered anew.
+    steps.clear()
+    assert_same_arrays(arrays_of(path), arrays_of(copied))
+
+
+def chunks_of(folder):
+    return [file for file in folder.rglob("c/**/*") if file.is_file()]
+
+
 def test_the_navigation_image_is_kept_as_a_feature(made, fast, tmp_path, written):
     image = made.image
     if image.navigation is None:

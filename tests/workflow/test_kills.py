@@ -11,7 +11,16 @@ import time
 import pytest
 import xarray as xr
 import zarr
-from kept_runs import MOST_FITTED, SHAPE, AtStage, arrays_of, assert_same_arrays, run, run_and_die
+from kept_runs import (
+    MOST_FITTED,
+    SHAPE,
+    AtStage,
+    arrays_of,
+    assert_same_arrays,
+    run,
+    run_and_die,
+    run_and_die_linking,
+)
 
 from sigma_scale import store
 from sigma_scale.phases import unmix_pixels
@@ -198,6 +207,24 @@ def test_after_a_killed_client_the_next_run_goes_on(
     assert len(made) + len(done) >= len(FINISHED["regions"])
     assert_same(tmp_path, undisturbed)
     assert not (output / "steps").exists()
+
+
+@pytest.mark.usefixtures("one_figure")
+@pytest.mark.parametrize("turn", [0, 5, 30])
+def test_a_client_killed_while_it_puts_maps_into_the_store(turn, ingested, undisturbed, tmp_path):
+    path, output = shutil.copytree(ingested, tmp_path / "map.zarr"), tmp_path / "out"
+    process = multiprocessing.get_context("spawn").Process(
+        target=run_and_die_linking, args=(str(tmp_path), METHOD, turn)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert list(tmp_path.glob(".map.zarr.*.results"))
+    assert not output.exists()
+    for name in store.result_names(path):
+        store.open_result(path, name).load()  # Whatever is there is whole.
+    run(path, output, METHOD)
+    assert_same(tmp_path, undisturbed)
 
 
 def _is_complete(path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from sigma_scale.latent.autoencoder.checkpoints import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sigma_scale.latent.autoencoder.training import Trainer
 
 __all__ = ["TrainingFolder"]
@@ -80,22 +83,24 @@ class TrainingFolder:
         StoreError
             If they can't be written, for example because the disk is full.
         """
-        try:
+        with self._explained(f"The checkpoint of epoch {trainer.epoch} can't be written to"):
             save_weights(self.epoch_path(trainer.epoch), trainer, recipe)
             save_state(self.state_path, trainer, recipe)
-        except OSError as error:
-            raise StoreError(
-                f"The checkpoint of epoch {trainer.epoch} can't be written to {self.path}: "
-                f"{error}. Once that is mended, run_model(resume=True) goes on from the last "
-                "state there, if any."
-            ) from error
 
     def clear(self) -> None:
-        """Remove what an earlier training wrote: its epochs are not those of a new one."""
-        self._remove_drafts()
-        files = [file for file in (*self._epoch_files(), self.state_path) if file.is_file()]
-        for file in files:
-            file.unlink()
+        """
+        Remove what an earlier training wrote: its epochs are not those of a new one.
+
+        Raises
+        ------
+        StoreError
+            If it can't be removed.
+        """
+        with self._explained("The checkpoints of an earlier training can't be removed from"):
+            self._remove_drafts()
+            files = [file for file in (*self._epoch_files(), self.state_path) if file.is_file()]
+            for file in files:
+                file.unlink()
         if files:
             _LOGGER.info("%s: replacing the checkpoints of an earlier training", self.path)
 
@@ -116,6 +121,8 @@ class TrainingFolder:
             If that one had other data, another network or other settings.
         FileFormatError
             If the state is damaged.
+        StoreError
+            If what a killed writer left there can't be removed.
         """
         there = saved.facts["recipe"]
         differing = [*_differing(_flat(there), _flat(recipe))]
@@ -125,7 +132,8 @@ class TrainingFolder:
                 "same data and settings, or resume=False."
             )
         restore(trainer, saved)
-        self._remove_drafts()
+        with self._explained("Drafts of checkpoints can't be removed from"):
+            self._remove_drafts()
         _LOGGER.info("%s: going on after epoch %d", self.path, trainer.epoch)
 
     def open(self, which: str | Path | int | None) -> Checkpoint:
@@ -159,6 +167,16 @@ class TrainingFolder:
                 f"{', '.join(numbers) or 'none'}. save_model_every_epoch=True keeps all."
             )
         return read_checkpoint(file)
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"{what} {self.path}: {error}. Once that is mended, run_model(resume=True) goes on "
+                "from the last state there, if any."
+            ) from error
 
     def _remove_drafts(self) -> None:
         """Remove what a writer that was killed has left half-written."""

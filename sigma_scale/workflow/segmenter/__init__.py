@@ -9,14 +9,16 @@ from sigma_scale._lazy import lazy_exports
 if TYPE_CHECKING:
     from sigma_scale.workflow.segmenter.dataset import SegmentableDataset
     from sigma_scale.workflow.segmenter.methods import METHODS
+    from sigma_scale.workflow.segmenter.mixture import Components
     from sigma_scale.workflow.segmenter.segmenter import PixelSegmenter
 
-__all__ = ["METHODS", "PixelSegmenter", "SegmentableDataset"]
+__all__ = ["METHODS", "Components", "PixelSegmenter", "SegmentableDataset"]
 
 __getattr__, __dir__, _ = lazy_exports(
     __name__,
     {
         "METHODS": ".methods",
+        "Components": ".mixture",
         "PixelSegmenter": ".segmenter",
         "SegmentableDataset": ".dataset",
     },

@@ -108,7 +108,10 @@ def write_state(path: str | Path, state: SavedState, shape: tuple[int, int]) -> 
         with draft_of(target) as draft:
             _write_archive(draft, arrays, document)
     except OSError as error:
-        raise StoreError(f"The segmentation can't be written to {target}: {error}") from error
+        raise StoreError(
+            f"The segmentation can't be written to {target}: {error.strerror or error}. Mend that, "
+            "or choose another place, and save it again."
+        ) from error
     return target
 
 
