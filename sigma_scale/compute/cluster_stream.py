@@ -32,6 +32,9 @@ _SECONDS = 0.2
 
 _CALLS_PER_THREAD = 2
 
+_AT_ONCE = 32
+"""Calls that are sent in one message: to client and scheduler they cost little more than one."""
+
 
 def stream_on(
     client: Any, function: Callable[[Item], Result], items: Iterable[Item], step: str
@@ -70,8 +73,8 @@ def stream_on(
     items = iter(items)
     try:
         while True:
-            for item in islice(items, calls.n_wanted()):
-                calls.submit(item)
+            while part := list(islice(items, min(calls.n_wanted(), _AT_ONCE))):
+                calls.submit(part)
             if not calls.pending:
                 return
             progress.check()
@@ -91,6 +94,11 @@ class _Sealed:
 
 def _call(function: Callable[[Any], Any], item: _Sealed) -> Any:
     return function(item.content)
+
+
+def _of_any_size() -> Any:
+    """Let Dask not warn of what it is sent: it is known to be bounded."""
+    return dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
 
 
 class _Calls:
@@ -118,8 +126,8 @@ class _Calls:
         if len(content) <= _LARGE:
             return
         # Not scattered: what was scattered is lost with the workers that hold it, but a task is
-        # done again. Dask would warn of its size.
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
+        # done again.
+        with _of_any_size():
             self._function = self._client.submit(
                 sending.loads, content, key=(f"function-of-{self._name}", 0)
             )
@@ -136,14 +144,21 @@ class _Calls:
             self._holders = workers
         return max(0, _CALLS_PER_THREAD * max(1, n_threads) - len(self.pending))
 
-    def submit(self, item: Any) -> None:
-        self._number += 1
-        with asking_cluster(self._step):
-            future = self._client.submit(
-                _call, self._function, _Sealed(item), key=(self._name, self._number)
+    def submit(self, items: list[Any]) -> None:
+        """Send calls together; each is a task of its own."""
+        numbers = range(self._number, self._number + len(items))
+        self._number += len(items)
+        with asking_cluster(self._step), _of_any_size():
+            futures = self._client.map(
+                _call,
+                [self._function] * len(items),
+                [_Sealed(item) for item in items],
+                key=[(self._name, number) for number in numbers],
+                pure=False,
             )
-        self.pending.add(future)
-        self._ended.watch(future)
+        for future in futures:
+            self.pending.add(future)
+            self._ended.watch(future)
 
     def results(self) -> Iterator[Any]:
         """Results that have come meanwhile; none after a short time without any."""

@@ -38,7 +38,7 @@ numcodecs writes it.
 
 Gaps are small and mostly fit their low byte, and counts are mostly 1, so zstd comes close to the
 entropy of the data; keeping the bytes of a gap apart lets the compiled loops read a block without
-a branch. Measured alternatives are in ``benchmarks/compressors.py``.
+a branch. Measured alternatives are in ``benchmarks/ingest/compressors.py``.
 """
 
 from __future__ import annotations

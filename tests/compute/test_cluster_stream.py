@@ -8,6 +8,7 @@ import processes
 import pytest
 
 from sigma_scale import compute, store
+from sigma_scale.compute import cluster_stream
 from sigma_scale.errors import BinningError, CancelledError, ClusterError
 from sigma_scale.progress import observing
 
@@ -67,6 +68,34 @@ def test_few_calls_are_under_way_and_results_are_let_go(connection):
     assert finished == 60
     held = connection.client.run(lambda dask_worker: len(dask_worker.data))
     assert sum(held.values()) <= 4
+
+
+@pytest.mark.parametrize("n_bytes", [10, 3_000_000])
+def test_many_calls_go_in_few_messages(connection, monkeypatch, recwarn, n_bytes):
+    """Each is a task of its own nevertheless, and large items are no reason for a warning."""
+    monkeypatch.setattr(cluster_stream, "_CALLS_PER_THREAD", 50)
+    sent, send = [], connection.client.map
+
+    def count(function, functions, items, **options):
+        sent.append(len(items))
+        return send(function, functions, items, **options)
+
+    monkeypatch.setattr(connection.client, "map", count)
+    large = np.zeros(500_000, np.uint8)
+
+    def size(item):
+        return item[0], item[1].size
+
+    results = list(compute.stream(size, ((number, large) for number in range(90))))
+    assert sorted(results) == [(number, 500_000) for number in range(90)]
+    assert sent[:3] == [32, 32, 26]
+    assert sum(sent) == 90
+    sent.clear()
+    numbers = [number for number, _ in compute.stream(Table(n_bytes), range(40))]
+    assert sorted(numbers) == list(range(n_bytes, n_bytes + 40))
+    assert sum(sent) == 40
+    assert sent[0] == 32
+    assert not [warning for warning in recwarn if "graph" in str(warning.message)]
 
 
 def test_the_same_call_is_made_anew_and_items_are_not_searched(connection):
