@@ -22,7 +22,7 @@ from sigma_scale.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["close_jobs", "gpu_cluster", "local_processes", "slurm_jobs"]
+__all__ = ["close_jobs", "gpu_cluster", "local_processes", "returning_workers", "slurm_jobs"]
 
 _LEAST_BYTES = 512 * 2**20
 """Of a worker: its libraries alone take about half of that."""
@@ -30,11 +30,28 @@ _LEAST_BYTES = 512 * 2**20
 _SHARE_OF_LIMIT = 0.9
 """Of what the system would grant; the rest is for the scheduler and the client."""
 
+_NEVER = "1000 days"
+
 _NO_SPILLING = {"target": False, "spill": False, "pause": False}
 """
 A step's results fit, or they don't: on a disk they would be slow, and a worker that pauses for
 want of memory may wait for ever. One that takes too much is ended, which is told.
 """
+
+
+@contextmanager
+def returning_workers() -> Iterator[None]:
+    """
+    Let each process of a local cluster come back however often it is killed.
+
+    Dask gives up a worker that isn't there 15 seconds after it was lost, though it may have come
+    back meanwhile and be just starting after another loss. The guard of a process on this machine
+    starts it again by itself, so there is nothing to give up.
+    """
+    import dask.config
+
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": _NEVER}):
+        yield
 
 
 @contextmanager

@@ -9,7 +9,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from sigma_scale.compute.clusters import close_jobs, gpu_cluster, local_processes, slurm_jobs
+from sigma_scale.compute.clusters import (
+    close_jobs,
+    gpu_cluster,
+    local_processes,
+    returning_workers,
+    slurm_jobs,
+)
 from sigma_scale.compute.memory import size_in_bytes
 from sigma_scale.compute.patience import seconds_of, worker_timeout
 from sigma_scale.errors import ClusterError, ParameterError, SourceNotFoundError
@@ -217,6 +223,8 @@ def _client_of(target: _Target, options: dict[str, Any], stack: ExitStack) -> An
     if target.kind in {"address", "file"}:
         address = target.name if target.kind == "address" else _address_in(Path(target.name))
         return _answering(address, target.patience or _ANSWER_SECONDS, options, stack)
+    if target.kind in {"gpus", "processes"}:
+        stack.enter_context(returning_workers())
     if target.kind == "gpus":
         more = {"threads_per_worker": target.n_threads, "memory_limit": target.memory}
         chosen = {name: value for name, value in more.items() if value is not None}

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 
+import dask
 import dask.array as da
 import numpy as np
 import processes
@@ -68,6 +69,20 @@ def test_killed_workers_change_nothing(tmp_path, undisturbed):
         assert writing.n_chunks() < 25, "the workers were not killed on their way"
         assert writing.end() is None
     assert processes.digests(tmp_path / "map.zarr") == undisturbed
+
+
+def test_a_worker_comes_back_however_late():
+    """Dask's cluster would give up its guard, here while the process is still starting."""
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}),
+        compute.connect("processes:1", threads_per_worker=1) as connection,
+    ):
+        for _ in range(2):
+            (pid,) = connection.client.run(os.getpid).values()
+            os.kill(pid, signal.SIGKILL)
+            processes.wait_for(lambda: not connection.client.nthreads(), "the loss")
+            connection.client.wait_for_workers(1, timeout=60)
+        assert list(compute.stream(abs, [-1])) == [1]
 
 
 def test_results_on_a_killed_worker_are_made_again(tmp_path):

@@ -23,6 +23,7 @@ from kept_runs import (
 )
 
 from sigma_scale import store
+from sigma_scale.compute.clusters import returning_workers
 from sigma_scale.phases import unmix_pixels
 from sigma_scale.preprocess import rebin
 from sigma_scale.progress import observing
@@ -85,6 +86,7 @@ def client():
     from distributed import Client, LocalCluster
 
     with (
+        returning_workers(),  # else one that is killed twice in 15 seconds may be given up
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as cluster,
