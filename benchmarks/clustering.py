@@ -7,9 +7,7 @@ points again, each moved by a little noise. "groups": clusters of random shape, 
 threads between some of them, and stray points.
 
 Every fit runs in a process of its own, after one on a few points, so that nothing is compiled while
-the clock runs; the memory is the peak of that process with all that it imports and the points. The
-time of fast_hdbscan for more points than it is run with is extrapolated from its growth between a
-quarter of these points and all of them.
+the clock runs; the memory is the peak of that process with all that it imports and the points.
 
     python -m benchmarks.clustering
     python -m benchmarks.clustering --quick
@@ -19,25 +17,31 @@ quarter of these points and all of them.
 from __future__ import annotations
 
 import argparse
-import math
-import os
 import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.metrics import adjusted_rand_score
 
-from benchmarks.common import Result, peak_memory, report_memory, seconds
+from benchmarks.common import peak_memory, report_memory, seconds
+from benchmarks.libraries import add_options, named, of_memory, run_library
+from benchmarks.limits import memory_read_rate
+from benchmarks.record import Result, Row, publish, scaled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 LINES = ["O_Ka", "Na_Ka", "Mg_Ka", "Al_Ka", "Si_Ka", "P_Ka", "K_Ka", "Ca_Ka", "Ti_Ka", "Fe_Ka"]
-ENGINES = ("ours", "hdbscan", "fast_hdbscan")
+KINDS = ("map", "groups")
 MIN_SAMPLES = 15
 PIXELS_PER_CLUSTER = 1000  # the smallest cluster is this fraction of all pixels
 WARM_UP = 3000
+NEW_POINTS = 200_000
+BYTES_PER_POINT = 8
 JITTER = 0.02
 THREADS, STRAY = 0.05, 0.02  # shares of the points
 _CHUNK = 2**20
@@ -99,137 +103,180 @@ def smallest_cluster(n_rows: int) -> int:
     return max(n_rows // PIXELS_PER_CLUSTER, 20)
 
 
-def make(engine: str, n_rows: int) -> Any:
-    """Make a model of ours or a library's own, exact, with its defaults otherwise."""
-    arguments = {"min_cluster_size": smallest_cluster(n_rows), "min_samples": MIN_SAMPLES}
-    if engine == "ours":
-        from sigma_scale.clustering import HDBSCAN
-
-        return HDBSCAN(**arguments)
-    if engine == "hdbscan":
-        import hdbscan
-
-        # Its default approximates the tree, which alone costs 0.025 of the Rand index on "groups".
-        return hdbscan.HDBSCAN(
-            **arguments, approx_min_span_tree=False, core_dist_n_jobs=os.cpu_count()
-        )
-    import fast_hdbscan
-
-    return fast_hdbscan.HDBSCAN(**arguments)
-
-
-def report_fit(engine: str, path: str, n_rows: int, labels: str) -> None:
+def report_fit(path: str, n_rows: int, labels: str) -> None:
     """Fit in this process; report seconds and peak memory, and write the labels."""
-    warnings.simplefilter("ignore")
-    # float32, as the points come, for us; libraries make of them what they take.
-    rows = np.load(path, mmap_mode="r")[:n_rows]
-    make(engine, WARM_UP).fit(np.array(rows[:: max(n_rows // WARM_UP, 1)][:WARM_UP]))
-    rows = np.array(rows)
-    model = make(engine, n_rows)
+    from sigma_scale.clustering import HDBSCAN
+
+    rows = np.array(np.load(path, mmap_mode="r")[:n_rows])
+    few, smallest = rows[:WARM_UP], smallest_cluster(n_rows)
+    model = HDBSCAN(min_cluster_size=20, min_samples=MIN_SAMPLES).fit(few)
+    model.recut(min_cluster_size=40)
+    model.predict(few)
+    model = HDBSCAN(min_cluster_size=smallest, min_samples=MIN_SAMPLES)
     details: dict[str, float] = {"fit": seconds(lambda: model.fit(rows))}
     np.save(labels, model.labels_.astype(np.int32))
-    if engine == "ours":
-        details["recut"] = seconds(
-            lambda: model.recut(min_cluster_size=2 * smallest_cluster(n_rows))
-        )
-        rng = np.random.default_rng(1)
-        new = rows[rng.choice(n_rows, min(n_rows, 200_000), replace=False)]
-        new += rng.normal(scale=JITTER, size=new.shape).astype(np.float32)
-        model.predict(new[:WARM_UP])
-        details["assigning"] = seconds(lambda: model.predict(new)) / len(new) * 1e6
-    report_memory(clusters=int(model.labels_.max()) + 1, **details)
+    rng = np.random.default_rng(1)
+    new = rows[rng.choice(n_rows, min(n_rows, NEW_POINTS), replace=False)]
+    new += rng.normal(scale=JITTER, size=new.shape).astype(np.float32)
+    details["new points"] = len(new)
+    details["assigning"] = seconds(lambda: model.predict(new))
+    details["recut"] = seconds(lambda: model.recut(min_cluster_size=2 * smallest))
+    report_memory(**details)
 
 
-def fit(engine: str, path: Path, n_rows: int) -> tuple[dict[str, Any], NDArray[np.int32]]:
+def fit_ours(path: Path, n_rows: int) -> tuple[dict[str, Any], NDArray[np.int32]]:
     """Fit in a process of its own; give its report and the labels."""
-    labels = path.parent / f"{engine}_{n_rows}.npy"
-    report = peak_memory(
-        "benchmarks.clustering", "--fit", engine, str(path), str(n_rows), str(labels)
+    labels = path.parent / "ours.npy"
+    report = peak_memory("benchmarks.clustering", "--fit", str(path), str(n_rows), str(labels))
+    return report, np.load(labels)
+
+
+def fit_library(
+    library: str, path: Path, n_rows: int, *, installed: bool
+) -> tuple[dict[str, Any], NDArray[np.int32]]:
+    """Fit a library's model; give its report and the labels."""
+    labels = path.parent / f"{library}.npy"
+    report = run_library(
+        "density_fit",
+        library,
+        path,
+        n_rows,
+        smallest_cluster(n_rows),
+        MIN_SAMPLES,
+        labels,
+        installed=installed,
     )
     return report, np.load(labels)
 
 
-def run(kind: str, *, sizes: tuple[int, int, int], side: int, largest: int) -> Result:
+class Bench:
     """
-    Measure on one kind of points.
+    Points of one kind in a file, clustered by ours and by libraries.
 
-    ``sizes`` are the numbers of points beside hdbscan, beside fast_hdbscan, and alone.
+    Parameters
+    ----------
+    path : pathlib.Path
+        The points, in random order: any number of first ones is a sample of all.
+    result : Result
+        Where rows and figures go.
+    installed : bool
+        Whether the libraries are those of this environment.
     """
-    from sklearn.metrics import adjusted_rand_score
 
-    result = Result(
-        f"density clustering, {kind}",
-        {
-            "points": f"{sizes[0]:,}, {sizes[1]:,} and {sizes[2]:,}",
-            "min_samples": MIN_SAMPLES,
-            "load before": round(os.getloadavg()[0], 1),
-        },
-    )
-    figures = result.figures
-    most = max(*sizes, largest)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "points.npy"
-        points = groups(most) if kind == "groups" else map_latent(most, side)
-        # So that any number of first points is a sample of all.
+    def __init__(self, path: Path, result: Result, *, installed: bool) -> None:
+        self.path = path
+        self.result = result
+        self.installed = installed
+        self.memory_rate = memory_read_rate()
+
+    def compare(self, n_rows: int, library: str) -> dict[str, Any]:
+        """Fit with ours and with a library, and give our report."""
+        ours, labels = fit_ours(self.path, n_rows)
+        theirs, expected = fit_library(library, self.path, n_rows, installed=self.installed)
+        self._note(
+            n_rows,
+            ours,
+            peer=named(library, theirs),
+            times_peer=theirs["fit"] / ours["fit"],
+            agreement=f"Rand index of the labels {adjusted_rand_score(expected, labels):.6f}, "
+            f"{labels.max() + 1} clusters",
+        )
+        self.result.figures[f"{library}, {n_rows:,} points: peak memory, MB"] = theirs["peak"] / 1e6
+        return ours
+
+    def alone(self, n_rows: int) -> dict[str, Any]:
+        """Fit with ours, and give its report."""
+        ours, labels = fit_ours(self.path, n_rows)
+        self._note(n_rows, ours, agreement=f"{labels.max() + 1} clusters")
+        return ours
+
+    def afterwards(self, n_rows: int, ours: dict[str, Any]) -> None:
+        """Add what can be done after a fit: other sizes of clusters, and new points."""
+        self.result.rows.append(
+            Row(
+                stage="clusters of another smallest size",
+                size=n_rows,
+                unit="points",
+                seconds=ours["recut"],
+                peer="a new fit",
+                times_peer=ours["fit"] / ours["recut"],
+            )
+        )
+        new = ours["new points"]
+        self.result.rows.append(
+            Row(
+                stage=f"new points, among {scaled(n_rows)}",
+                size=new,
+                unit="points",
+                seconds=ours["assigning"],
+                **of_memory(new * BYTES_PER_POINT, ours["assigning"], self.memory_rate),
+            )
+        )
+
+    def _note(self, n_rows: int, ours: dict[str, Any], **compared: Any) -> None:
+        self.result.rows.append(
+            Row(
+                stage="HDBSCAN",
+                size=n_rows,
+                unit="points",
+                seconds=ours["fit"],
+                **of_memory(n_rows * BYTES_PER_POINT, ours["fit"], self.memory_rate),
+                peak_memory=ours["peak"],
+                **compared,
+            )
+        )
+
+
+def measured(folder: Path, chosen: argparse.Namespace) -> Iterator[Result]:
+    """Measure on each kind of points."""
+    few, some, many = chosen.sizes
+    for kind in chosen.kinds:
+        most = max(few, some, many, chosen.largest)
+        points = groups(most) if kind == "groups" else map_latent(most, chosen.side)
+        path = folder / "points.npy"
         np.save(path, np.random.default_rng(2).permutation(points))
         del points
-        ours, labels = fit("ours", path, sizes[0])
-        peer, expected = fit("hdbscan", path, sizes[0])
-        name = f"{sizes[0]:,} points: "
-        figures[name + "clusters"] = ours["clusters"]
-        figures[name + "Rand index with hdbscan"] = adjusted_rand_score(expected, labels)
-        figures[name + "times hdbscan"] = peer["fit"] / ours["fit"]
-        quarter, _ = fit("fast_hdbscan", path, sizes[1] // 4)
-        ours, labels = fit("ours", path, sizes[1])
-        peer, expected = fit("fast_hdbscan", path, sizes[1])
-        name = f"{sizes[1]:,} points: "
-        figures[name + "clusters"] = ours["clusters"]
-        figures[name + "Rand index with fast_hdbscan"] = adjusted_rand_score(expected, labels)
-        figures[name + "seconds"] = ours["fit"]
-        figures[name + "share of fast_hdbscan's time"] = ours["fit"] / peer["fit"]
-        power = max(math.log(peer["fit"] / quarter["fit"], 4), 1.0)
-        figures["fast_hdbscan grows with the power"] = power
-        for n_rows in (sizes[2], *([largest] if largest > sizes[2] else [])):
-            ours, _ = fit("ours", path, n_rows)
-            name = f"{n_rows:,} points: "
-            extrapolated = peer["fit"] * (n_rows / sizes[1]) ** power
-            figures[name + "clusters"] = ours["clusters"]
-            figures[name + "seconds"] = ours["fit"]
-            figures[name + "share of fast_hdbscan's time, extrapolated"] = (
-                ours["fit"] / extrapolated
-            )
-            figures[name + "peak memory, GB"] = ours["peak"] / 1e9
-            figures[name + "recut, seconds"] = ours["recut"]
-            figures[name + "assigning a new pixel, microseconds"] = ours["assigning"]
-    return result
+        result = Result(f"density clustering, {kind}", {"min_samples": MIN_SAMPLES})
+        bench = Bench(path, result, installed=chosen.no_peers)
+        bench.compare(few, "hdbscan")
+        bench.compare(some, "fast_hdbscan")
+        # The library takes minutes for that many: on one kind of points it says enough.
+        beside = kind == chosen.kinds[-1]
+        ours = bench.compare(many, "fast_hdbscan") if beside else bench.alone(many)
+        bench.afterwards(many, ours)
+        if chosen.largest:
+            bench.alone(chosen.largest)
+        yield result
 
 
 def main(arguments: list[str] | None = None) -> list[Result]:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kinds", nargs="+", default=["map", "groups"], choices=["map", "groups"])
-    parser.add_argument("--sizes", nargs=3, type=int, default=[200_000, 1_000_000, 10_000_000])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, help="of points; a toy has groups")
+    parser.add_argument(
+        "--sizes",
+        nargs=3,
+        type=int,
+        default=[200_000, 1_000_000, 10_000_000],
+        help="points beside hdbscan, beside fast_hdbscan, and beside it on the last kind alone",
+    )
     parser.add_argument("--side", type=int, default=1024, help="of the synthetic map, in pixels")
     parser.add_argument("--largest", type=int, default=0, help="points of one more fit of ours")
-    parser.add_argument("--quick", action="store_true", help="a toy, to see that it runs")
-    parser.add_argument("--out", type=Path, help="folder for the figures as JSON")
-    parser.add_argument("--fit", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help="write the results as JSON")
+    add_options(parser)
+    parser.add_argument("--fit", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.fit:
-        engine, path, n_rows, labels = chosen.fit
-        report_fit(engine, path, int(n_rows), labels)
+        path, n_rows, labels = chosen.fit
+        report_fit(path, int(n_rows), labels)
         return []
     if chosen.quick:
-        chosen.sizes, chosen.side, chosen.largest = [4000, 6000, 9000], 64, 10_000
-    results = []
-    for kind in chosen.kinds:
-        sizes = (chosen.sizes[0], chosen.sizes[1], chosen.sizes[2])
-        result = run(kind, sizes=sizes, side=chosen.side, largest=chosen.largest)
-        result.print()
-        if chosen.out:
-            result.write(chosen.out / f"clustering_{kind}.json")
-        results.append(result)
-    return results
+        chosen.sizes, chosen.side = [4000, 6000, 9000], 64
+    chosen.kinds = chosen.kinds or (["groups"] if chosen.quick else list(KINDS))
+    with tempfile.TemporaryDirectory() as folder:
+        return publish(measured(Path(folder), chosen), chosen.out)
 
 
 if __name__ == "__main__":

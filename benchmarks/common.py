@@ -1,81 +1,18 @@
-"""What all benchmarks share: timing, the machine, tables and results as JSON."""
+"""What all benchmarks share: timing in rounds, and memory of processes of their own."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-LIBRARIES = ("numpy", "scipy", "numba", "numcodecs", "zarr", "dask", "xarray", "sigma-scale")
-
-
-def machine() -> dict[str, Any]:
-    """Describe processor, cores, versions and commit."""
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in LIBRARIES},
-        "commit": _commit(),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
-def _commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
-
-
-@dataclass
-class Result:
-    """A benchmark's figures and where they were measured."""
-
-    name: str
-    parameters: dict[str, Any]
-    figures: dict[str, float] = field(default_factory=dict)
-    machine: dict[str, Any] = field(default_factory=machine)
-
-    def print(self) -> None:
-        """Print the figures as a table."""
-        print(f"\n{self.name}: {', '.join(f'{k} {v}' for k, v in self.parameters.items())}")
-        width = max(len(name) for name in self.figures)
-        for name, value in self.figures.items():
-            print(f"  {name:<{width}}  {value:>12,.3f}")
-        print(f"  {self.machine['processor']}, {self.machine['cores']} cores")
-        print("  " + ", ".join(f"{k} {v}" for k, v in self.machine["versions"].items()))
-
-    def write(self, path: Path) -> None:
-        """Write the figures as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
-
-
-def write_results(results: dict[str, Result], path: Path) -> None:
-    """Write the figures of several parts of a benchmark as one JSON file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figures = {name: asdict(result) for name, result in results.items()}
-    path.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def seconds(function: Callable[[], object]) -> float:

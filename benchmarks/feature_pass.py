@@ -1,18 +1,26 @@
 """
-The feature pass against its limit and against a dense peer.
+The feature pass against its limit, a dense array with Dask and xarray, and HyperSpy.
 
 One pass reads every chunk, bins 2 x 2, and gives ten line intensities, the total and the sum
-spectrum. Its limit is the rate at which the same chunks are merely read and decompressed. The
-peer is the same result from a dense zarr array (blosc, zstd, bitshuffle) through dask.
+spectrum. Its limit is the rate at which the same chunks are merely read and decompressed, by as
+many threads. Peers run in environments of their own, with two threads, on smaller maps: the same
+results from a dense zarr array (blosc, zstd, bitshuffle; chunks of 64 x 64 pixels, which suit it)
+with Dask and xarray, and from a .zspy folder with lazy HyperSpy. In each round the pass is timed on
+the same map right before. Results must be equal, or nothing is reported.
 
-    python -m benchmarks.feature_pass --side 4096
+    python -m benchmarks.feature_pass
+    python -m benchmarks.feature_pass --quick
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +31,18 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 
-from benchmarks.common import Result, median_ratio, peak_memory, report_memory, rounds, seconds
+from benchmarks.common import median_ratio, peak_memory, report_memory, rounds, seconds
+from benchmarks.libraries import named
+from benchmarks.peers import run_peer
+from benchmarks.record import Result, Row, publish
+from sigma_scale.export import export_counts
 from sigma_scale.features import feature_pass, line_channels
 from sigma_scale.preprocess import rebin
 from sigma_scale.store import Encoding, open_map, write_map
 from sigma_scale.synthetic import synthetic_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import xarray as xr
 
@@ -38,6 +50,23 @@ if TYPE_CHECKING:
 
 LINES = ["O_Ka", "Na_Ka", "Mg_Ka", "Al_Ka", "Si_Ka", "P_Ka", "K_Ka", "Ca_Ka", "Ti_Ka", "Fe_Ka"]
 BIN = 2
+LIMIT = "reading and decompressing"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sides of the maps, and how often each is measured."""
+
+    side: int
+    dense_side: int
+    hyperspy_side: int
+    repeats: int
+    peer_repeats: int
+    counts: float = 25.0
+
+
+FULL = Scale(side=4096, dense_side=2048, hyperspy_side=1024, repeats=5, peer_repeats=2)
+QUICK = Scale(side=512, dense_side=128, hyperspy_side=128, repeats=2, peer_repeats=1)
 
 
 def with_threads(number: int, function: Callable[[], Any]) -> Callable[[], Any]:
@@ -68,6 +97,11 @@ def read_and_decompress(path: Path, encoding: Encoding, threads: int) -> int:
         return sum(pool.map(one, files))
 
 
+def stored_bytes(folder: Path) -> int:
+    """Size of all files under a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
 def write_dense(image: SpectrumImage, path: Path) -> None:
     """Write the peer's dense array, in the chunks that suit dask: 64 x 64 pixels."""
     compressor = BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle")
@@ -83,78 +117,136 @@ def write_dense(image: SpectrumImage, path: Path) -> None:
     da.store(counts, target, lock=False)
 
 
-def dense_pass(path: Path, windows: list[range]) -> tuple[Any, ...]:
-    """Compute the same result with dask from the dense array."""
-    counts = da.from_zarr(str(path))
-    # Channels before pixels or pixels before channels: measured to be equally quick.
-    lines = da.stack(
-        [counts[:, :, w.start : w.stop].sum(axis=2, dtype=np.uint32) for w in windows], axis=2
-    )
-    bins = {0: BIN, 1: BIN}
-    lines = da.coarsen(np.sum, lines, bins, dtype=np.uint32)
-    total = da.coarsen(np.sum, counts.sum(axis=2, dtype=np.uint32), bins, dtype=np.uint32)
-    spectrum = counts.sum(axis=(0, 1), dtype=np.uint64)
-    results: tuple[Any, ...] = dask.compute(lines, total, spectrum)
-    return results
+def check_equal(ours: xr.Dataset, folder: Path) -> None:
+    """Refuse to report times of two things that don't give the same numbers."""
+    names = {"line_intensity": "lines", "total": "total", "sum_spectrum": "sum_spectrum"}
+    for variable, name in names.items():
+        np.testing.assert_array_equal(ours[variable], np.load(folder / f"{name}.npy"))
 
 
-def check_agreement(image: SpectrumImage, dense: Path, windows: list[range]) -> None:
-    """Refuse to time two things that don't give the same numbers."""
-    ours = pass_of(image)
-    lines, total, spectrum = dense_pass(dense, windows)
-    np.testing.assert_array_equal(ours["line_intensity"], lines)
-    np.testing.assert_array_equal(ours["total"], total)
-    np.testing.assert_array_equal(ours["sum_spectrum"], spectrum)
-
-
-def run(side: int, *, repeats: int, counts: float, compressor: str, dense: bool) -> Result:
-    """Measure everything on a map of ``side`` x ``side`` pixels."""
+def alone(scale: Scale, compressor: str = "zstd") -> Result:
+    """Measure the pass with one thread and two against its limit."""
     encoding = Encoding(compressor)  # type: ignore[arg-type]
-    result = Result(
-        "feature pass",
-        {"pixels": side**2, "channels": 1024, "counts per pixel": counts, "codec": compressor},
-    )
-    megapixels = side**2 / 1e6
-    with tempfile.TemporaryDirectory() as folder:
-        path, dense_path = Path(folder) / "map.zarr", Path(folder) / "dense.zarr"
-        synthetic = synthetic_map((side, side), counts_per_pixel=counts).image
-        ingest = seconds(lambda: write_map(synthetic, path, encoding=encoding))
-        image = open_map(path)
-        times = rounds(
-            {
-                "limit": lambda: read_and_decompress(path, encoding, 2),
-                "two": with_threads(2, lambda: pass_of(image)),
-                "one": with_threads(1, lambda: pass_of(image)),
-            },
-            repeats,
-        )
-        stored = sum(f.stat().st_size for f in (path / "counts").rglob("*") if f.is_file())
+    pixels, numbers = scale.side**2, (1, 2)
+    result = Result("feature pass", _parameters(scale.side, scale.counts, compressor))
+    with _stored(scale.side, scale.counts, compressor) as (image, folder):
+        path = folder / "map.zarr"
+        ways: dict[str, Callable[[], object]] = {}
+        for n in numbers:
+            ways[f"limit {n}"] = partial(read_and_decompress, path, encoding, n)
+            ways[f"pass {n}"] = with_threads(n, lambda: pass_of(image))
+        times = rounds(ways, scale.repeats)
         memory = peak_memory("benchmarks.feature_pass", "--memory-of", str(path))
-        figures = result.figures
-        figures["synthesis and writing, Mpx/s"] = megapixels / ingest
-        figures["stored bytes per pixel"] = stored / side**2
-        figures["read and decompress, Mpx/s, 2 threads"] = megapixels / min(times["limit"])
-        figures["feature pass, Mpx/s, 2 threads"] = megapixels / min(times["two"])
-        figures["feature pass, Mpx/s, 1 thread"] = megapixels / min(times["one"])
-        figures["share of the limit"] = median_ratio(times["limit"], times["two"])
-        figures["2 threads over 1"] = median_ratio(times["one"], times["two"])
-        figures["peak memory above outputs, MB"] = (memory["peak"] - memory["outputs"]) / 1e6
-        if dense:
-            windows = line_channels(image, LINES)
-            write_dense(image, dense_path)
-            check_agreement(image, dense_path, windows)
-            peer = rounds(
-                {
-                    "dense": with_threads(2, lambda: dense_pass(dense_path, windows)),
-                    "events": with_threads(2, lambda: pass_of(image)),
-                },
-                1 if side > 1024 else repeats,  # noqa: PLR2004
-            )
-            dense_bytes = sum(f.stat().st_size for f in dense_path.rglob("*") if f.is_file())
-            figures["dense peer, bytes per pixel"] = dense_bytes / side**2
-            figures["dense peer, Mpx/s, 2 threads"] = megapixels / min(peer["dense"])
-            figures["times the dense peer"] = median_ratio(peer["dense"], peer["events"])
+        stored = stored_bytes(path / "counts")
+    result.rows = [
+        Row(
+            stage=f"feature pass, {n} thread{'s' * (n > 1)}",
+            size=pixels,
+            seconds=statistics.median(times[f"pass {n}"]),
+            limit=f"{LIMIT}, {n} thread{'s' * (n > 1)}",
+            of_limit=median_ratio(times[f"limit {n}"], times[f"pass {n}"]),
+            peak_memory=memory["peak"] if n == numbers[-1] else None,
+        )
+        for n in reversed(numbers)
+    ]
+    result.figures = {
+        "stored bytes per pixel": stored / pixels,
+        "2 threads over 1": median_ratio(times["pass 1"], times["pass 2"]),
+        "peak memory above outputs, MB": (memory["peak"] - memory["outputs"]) / 1e6,
+    }
+    for n in numbers:
+        rate = pixels / 1e6 / statistics.median(times[f"limit {n}"])
+        result.figures[f"{LIMIT}, Mpx/s, {n} thread{'s' * (n > 1)}"] = rate
     return result
+
+
+def beside_dense(scale: Scale, compressor: str = "zstd") -> Result:
+    """Measure the pass and the dense array in turn."""
+    with _stored(scale.dense_side, scale.counts, compressor) as (image, folder):
+        path = folder / "dense.zarr"
+        write_dense(image, path)
+        windows = ",".join(f"{w.start}-{w.stop}" for w in line_channels(image, LINES))
+        words = ("dense_pass", str(path), str(folder), str(BIN), windows)
+        peer = Peer("dense", "dense zarr and", "Dask", words, ("pass",), path)
+        return _in_turn(image, peer, scale, compressor)
+
+
+def beside_hyperspy(scale: Scale, compressor: str = "zstd") -> Result:
+    """Measure the pass and lazy HyperSpy in turn."""
+    with _stored(scale.hyperspy_side, scale.counts, compressor) as (image, folder):
+        path = folder / "map.zspy"
+        export_counts(image, path, dtype="uint8")
+        words = ("hyperspy_lines", str(path), str(folder), str(BIN), "lazy", ",".join(LINES))
+        peer = Peer("hyperspy", "lazy", "HyperSpy", words, ("load", "rebin", "lines"), path)
+        return _in_turn(image, peer, scale, compressor)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A peer: how it works, its program's command, the steps that count, and its data."""
+
+    environment: str
+    way: str
+    name: str
+    words: tuple[str, ...]
+    steps: tuple[str, ...]
+    data: Path
+
+
+@contextmanager
+def _stored(side: int, counts: float, compressor: str) -> Iterator[tuple[SpectrumImage, Path]]:
+    """Write a map to a folder that is there for a while."""
+    synthetic = synthetic_map((side, side), counts_per_pixel=counts).image
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "map.zarr"
+        write_map(synthetic, path, encoding=Encoding(compressor))  # type: ignore[arg-type]
+        yield open_map(path), Path(folder)
+
+
+def _in_turn(image: SpectrumImage, peer: Peer, scale: Scale, compressor: str) -> Result:
+    ours = with_threads(2, lambda: pass_of(image))
+    found = ours()  # A warm-up too.
+    times: dict[str, list[float]] = {"ours": [], "peer": []}
+    for _ in range(scale.peer_repeats):
+        times["ours"].append(seconds(ours))
+        report = run_peer(peer.environment, *peer.words)
+        times["peer"].append(sum(report["times"][step] for step in peer.steps))
+        check_equal(found, peer.data.parent)
+    side, name = image.shape[0], peer.name
+    result = Result(f"feature pass and {name}", _parameters(side, scale.counts, compressor))
+    result.rows.append(
+        Row(
+            stage="feature pass, 2 threads",
+            size=side**2,
+            seconds=statistics.median(times["ours"]),
+            peer=f"{peer.way} {named(name, report)}",
+            times_peer=median_ratio(times["peer"], times["ours"]),
+            agreement="equal",
+        )
+    )
+    result.figures = {
+        f"{name}, Mpx/s, 2 threads": side**2 / 1e6 / statistics.median(times["peer"]),
+        f"{name}, peak memory, MB": report["peak"] / 1e6,
+        f"{name}, stored bytes per pixel": stored_bytes(peer.data) / side**2,
+    }
+    return result
+
+
+def _parameters(side: int, counts: float, compressor: str) -> dict[str, Any]:
+    return {
+        "map": f"{side} x {side} x 1024",
+        "counts per pixel": counts,
+        "bin": f"{BIN} x {BIN}",
+        "codec": compressor,
+    }
+
+
+def measure(scale: Scale, *, peers: bool) -> Iterator[Result]:
+    """Measure part by part."""
+    yield alone(scale)
+    if peers:
+        yield beside_dense(scale)
+        yield beside_hyperspy(scale)
 
 
 def report_pass_memory(path: str) -> None:
@@ -163,31 +255,19 @@ def report_pass_memory(path: str) -> None:
     report_memory(outputs=int(outputs.nbytes))
 
 
-def main(arguments: list[str] | None = None) -> Result | None:
+def main(arguments: list[str] | None = None) -> list[Result]:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", type=int, default=4096)
-    parser.add_argument("--counts", type=float, default=25.0)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--compressor", default="zstd", choices=["zstd", "lz4", "none"])
-    parser.add_argument("--no-dense", action="store_true", help="leave the dense peer out")
+    parser.add_argument("--quick", action="store_true", help="a toy size, to see that it runs")
+    parser.add_argument("--no-peers", action="store_true", help="without the other programs")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.memory_of:
         report_pass_memory(chosen.memory_of)
-        return None
-    result = run(
-        chosen.side,
-        repeats=chosen.repeats,
-        counts=chosen.counts,
-        compressor=chosen.compressor,
-        dense=not chosen.no_dense,
-    )
-    result.print()
-    if chosen.out:
-        result.write(chosen.out)
-    return result
+        return []
+    scale = QUICK if chosen.quick else FULL
+    return publish(measure(scale, peers=not chosen.no_peers), chosen.out)
 
 
 if __name__ == "__main__":

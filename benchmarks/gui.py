@@ -3,9 +3,11 @@ The interface: from an edit or a zoom to the picture that it changes, in process
 
 Points of a latent space lie around one centre for each cluster, and their pixels form grains on
 the map. Edits are those of PixelSegmenter, the record of each edit included; frames are those
-that the page shows. datashader counts the same points by category and shades them, in the same
-rounds. The memory is the peak of a process that does all of it once, imports and data included.
-The page is that of a stored map, opened and served in a process of its own: see gui_page.
+that the page shows. Datashader counts the same points by category and shades them, in the same
+rounds. The limit is to read from memory, once, the points and the label of each; where a frame is
+the same place again, the cell of each point instead of the point. The peak is that of a process
+that does all of it once, imports and data included. The page is that of a stored map, opened and
+served in a process of its own: see gui_page.
 
     python -m benchmarks.gui
     python -m benchmarks.gui --quick
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +25,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks import gui_page
-from benchmarks.common import Result, median_ratio, peak_memory, report_memory, rounds, seconds
+from benchmarks.common import median_ratio, peak_memory, report_memory, rounds, seconds
+from benchmarks.libraries import of_memory
+from benchmarks.limits import memory_read_rate
+from benchmarks.record import Result, Row, publish
 from sigma_scale.plot.map_picture import LabelPicture, ValuePicture
 from sigma_scale.plot.point_picture import PointPicture
 from sigma_scale.plot.viewport import Viewport
@@ -130,21 +136,38 @@ class Clusters(EditableClusters):
         return picture.render(viewport, "viridis", (-8.0, 8.0))
 
 
-def datashaded(clusters: Clusters) -> Callable[[], object]:
-    """Give a function that makes datashader's picture of the same points."""
-    import datashader as ds
-    import datashader.transfer_functions as tf
-    import pandas as pd
+class Datashader:
+    """Datashader's pictures of the same points, by category."""
 
-    colours = clusters.state.colours_by_number()
-    names = [str(label) for label in sorted(colours)]
-    codes = clusters.state.pixels.labels - min(colours)
-    frame = pd.DataFrame({"x": clusters.latent[:, 0], "y": clusters.latent[:, 1]})
-    frame["cluster"] = pd.Categorical.from_codes(codes, names)
-    key = {name: colours[int(name)] for name in names}
-    view = clusters.viewport
-    canvas = ds.Canvas(*FRAME, x_range=view.x_range, y_range=view.y_range)
-    return lambda: tf.shade(canvas.points(frame, "x", "y", ds.count_cat("cluster")), color_key=key)
+    def __init__(self, clusters: Clusters) -> None:
+        import datashader as ds
+        import pandas as pd
+
+        colours = clusters.state.colours_by_number()
+        names = [str(label) for label in sorted(colours)]
+        codes = clusters.state.pixels.labels - min(colours)
+        self._frame = pd.DataFrame({"x": clusters.latent[:, 0], "y": clusters.latent[:, 1]})
+        self._frame["cluster"] = pd.Categorical.from_codes(codes, pd.Index(names))
+        self._key = {name: colours[int(name)] for name in names}
+        view = clusters.viewport
+        self._canvas = ds.Canvas(*clusters.size, x_range=view.x_range, y_range=view.y_range)
+
+    def count(self) -> Any:
+        """Count the points of each category in each cell."""
+        import datashader as ds
+
+        return self._canvas.points(self._frame, "x", "y", ds.count_cat("cluster"))
+
+    def frame(self) -> object:
+        """Draw the points."""
+        import datashader.transfer_functions as tf
+
+        return tf.shade(self.count(), color_key=self._key)
+
+    def covered(self, frame: NDArray[np.uint32]) -> float:
+        """Share of the cells with points, as Datashader counts them, that a frame shows."""
+        occupied = self.count().to_numpy().sum(axis=2) > 0
+        return float((frame[occupied] != 0).mean())
 
 
 def report_session(side: int, n_clusters: int) -> None:
@@ -157,25 +180,30 @@ def report_session(side: int, n_clusters: int) -> None:
     report_memory()
 
 
-def run(*, points: int, n_clusters: int, repeats: int, pixels: int) -> Result:
-    """Time each step in turn, beside datashader; then the page of a stored map."""
+def first_frames(n_clusters: int, clusters: Clusters) -> dict[str, float]:
+    """Seconds of the first frames, after a toy has been drawn so that all is compiled."""
+    toy = Clusters(60, n_clusters, (30, 20))
+    for step in (toy.open, toy.lasso, toy.merge, toy.label_map, toy.value_map):
+        step()
+    return {
+        "first frame": seconds(clusters.open),
+        "first frame of the phase map": seconds(clusters.label_map),
+        "first frame of a map of values": seconds(clusters.value_map),
+    }
+
+
+def measure_frames(points: int, n_clusters: int, repeats: int) -> Result:
+    """Time each step in turn, beside Datashader."""
     side = max(round(points**0.5), 2)
     result = Result(
-        "interface",
+        "gui: frames",
         {"points": side**2, "clusters": n_clusters, "frame": f"{FRAME[0]} x {FRAME[1]}"},
     )
-    figures = result.figures
-    toy = Clusters(60, n_clusters, (30, 20))  # compiles and imports
-    toy.open()
-    toy.lasso()
-    toy.merge()
-    toy.label_map()
-    toy.value_map()
     clusters = Clusters(side, n_clusters)
-    figures["first frame, s"] = seconds(clusters.open)
-    figures["first frame of the phase map, s"] = seconds(clusters.label_map)
-    figures["first frame of a map of values, s"] = seconds(clusters.value_map)
+    firsts = first_frames(n_clusters, clusters)
     labels, values = clusters.label_map(), clusters.value_map()
+    theirs = Datashader(clusters)
+    covered = theirs.covered(clusters.frame())
     # Each round leaves the clusters as they were, by the reset at the end of its edits.
     steps: dict[str, Callable[[], object]] = {
         "frame after a zoom": clusters.zoom,
@@ -186,49 +214,86 @@ def run(*, points: int, n_clusters: int, repeats: int, pixels: int) -> Result:
         "undo to frame": clusters.take_back,
         "redo": clusters.redo,
         "reset": clusters.reset,
-        "phase map, after an edit": clusters.label_map,
-        "phase map, further frames": lambda: clusters.map_frame(labels),
-        "map of values, further frames": lambda: clusters.value_frame(values),
-        "datashader by category": datashaded(clusters),
+        "phase map after an edit": clusters.label_map,
+        "further frames of the phase map": lambda: clusters.map_frame(labels),
+        "further frames of a map of values": lambda: clusters.value_frame(values),
+        "theirs": theirs.frame,
     }
     times = rounds(steps, repeats)
-    for name, measured in times.items():
-        figures[f"{name}, s"] = statistics.median(measured)
-    theirs = times["datashader by category"]
-    for name in ("frame after a zoom", "frame at the same place"):
-        figures[f"datashader / {name}"] = median_ratio(theirs, times[name])
-    report = peak_memory("benchmarks.gui", "--measure", str(side), str(n_clusters))
-    figures["peak memory of the process, GB"] = report["peak"] / 1e9
-    figures |= gui_page.measure(round(pixels**0.5), n_clusters, repeats)
+    medians = {name: statistics.median(measured) for name, measured in times.items()}
+    memory = peak_memory("benchmarks.gui", "--report", str(side), str(n_clusters))
+    rate, label_bytes = memory_read_rate(), clusters.state.pixels.labels.nbytes
+    read = {
+        "first frame": clusters.latent.nbytes + label_bytes,
+        "frame after a zoom": clusters.latent.nbytes + label_bytes,
+        "frame at the same place": 2 * label_bytes,
+        "lasso to frame": clusters.latent.nbytes + label_bytes,
+        "merge to frame": 2 * label_bytes,
+        "recolour to frame": 2 * label_bytes,
+        "phase map after an edit": label_bytes,
+    }
+    for name, taken in ({**firsts, **medians}).items():
+        if name not in read:
+            if name != "theirs":
+                result.figures[f"{name}, ms"] = taken * 1e3
+            continue
+        peer: dict[str, Any] = {}
+        if name.startswith("frame "):
+            peer = {
+                "peer": f"Datashader {version('datashader')}, by category",
+                "times_peer": median_ratio(times["theirs"], times[name]),
+            }
+        if name == "frame at the same place":
+            peer["agreement"] = f"shows {covered:.2%} of the cells with points in Datashader's"
+        result.rows.append(
+            Row(
+                stage=name,
+                size=side**2,
+                unit="points",
+                seconds=taken,
+                peak_memory=memory["peak"] if name == "first frame" else None,
+                **of_memory(read[name], taken, rate),
+                **peer,
+            )
+        )
+    result.figures["share of Datashader's cells that are shown"] = covered
     return result
 
 
-def main(arguments: list[str] | None = None) -> Result | None:
+def measure_page(pixels: int, n_clusters: int, repeats: int) -> Result:
+    """Time the page of a stored map, from opening it to the picture in a browser."""
+    side = max(round(pixels**0.5), 2)
+    result = Result("gui: page", {"pixels": side**2, "clusters": n_clusters})
+    for stage, taken in gui_page.measure(side, n_clusters, repeats).items():
+        result.rows.append(Row(stage=stage, size=side**2, seconds=taken))
+    return result
+
+
+def main(arguments: list[str] | None = None) -> list[Result]:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--points", type=int, default=10_000_000, help="to the nearest square")
     parser.add_argument("--pixels", type=int, default=4_000_000, help="of the stored map")
     parser.add_argument("--clusters", type=int, default=12)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--quick", action="store_true", help="a toy, to see that it runs")
-    parser.add_argument("--out", type=Path, help="file for the figures as JSON")
-    parser.add_argument("--measure", nargs=2, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="a toy size, to see that it runs")
+    parser.add_argument("--out", type=Path, help="file for the results as JSON")
+    parser.add_argument("--report", nargs=2, type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
-    if chosen.measure:
-        report_session(*chosen.measure)
-        return None
+    if chosen.report:
+        report_session(*chosen.report)
+        return []
+    repeats = 7
     if chosen.quick:
-        chosen.points, chosen.repeats, chosen.pixels = 40_000, 1, 4096
-    result = run(
-        points=chosen.points,
-        n_clusters=chosen.clusters,
-        repeats=chosen.repeats,
-        pixels=chosen.pixels,
+        chosen.points, chosen.pixels, repeats = 40_000, 4096, 1
+    parts: dict[Callable[[int, int, int], Result], int] = {
+        measure_frames: chosen.points,
+        measure_page: chosen.pixels,
+    }
+    return publish(
+        (measure(size, chosen.clusters, repeats) for measure, size in parts.items()), chosen.out
     )
-    result.print()
-    if chosen.out:
-        result.write(chosen.out)
-    return result
 
 
 if __name__ == "__main__":

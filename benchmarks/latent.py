@@ -4,39 +4,49 @@ UMAP on landmarks beside umap-learn: time, trustworthiness, clusters, rare phase
 Pixels have the X-ray lines of ten minerals and a rare one, zircon, as Poisson counts over Poisson
 totals, z-scored. In one run:
 
-- umap-learn's ``fit_transform`` and ours on the same pixels (``--full``: on the full size, else on
-  a quarter of it, from which the full time is extrapolated linearly, which favours the peer);
+- umap-learn's ``fit_transform`` and ours on the same pixels, a quarter of the full size; for the
+  full size its time is extrapolated linearly, which favours it;
 - trustworthiness (scikit-learn's, on a sample) and the adjusted Rand index of Gaussian mixtures
   and HDBSCAN against the true phases, for both;
-- landmarks chosen uniformly, by leverage scores, and by us: the rare phase among them and found;
-- time of ours beyond the fit at growing sizes;
-- the rare phase on a map of four times the size: precision and recall of its cluster.
+- landmarks chosen by us, by leverage scores and uniformly, and precision and recall of the cluster
+  that the rare phase becomes;
+- the same on a map of four times the size, ours alone.
 
-    python -m benchmarks.latent --full
+Our fits run in a process of their own and those of umap-learn in another, after one on a few
+pixels, so that nothing is compiled while the clock runs; the memory is the peak of that process
+after all of its fits, with all that it imports.
+
+    python -m benchmarks.latent
+    python -m benchmarks.latent --quick
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import json
+import tempfile
 import warnings
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import umap as umap_learn
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
-from benchmarks.common import Result, seconds
+from benchmarks.common import peak_memory, report_memory, seconds
+from benchmarks.libraries import add_options, named, of_memory, run_library
+from benchmarks.limits import memory_read_rate
+from benchmarks.record import Result, Row, publish
 from sigma_scale.clustering import HDBSCAN
 from sigma_scale.features import line_channels
 from sigma_scale.latent import UMAP, choose_landmarks
 from sigma_scale.synthetic import synthetic_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -45,13 +55,38 @@ RARE = 10
 """Number of the rare phase."""
 BATCH = 2**20
 SAMPLE = 5000
+FEW = 2000
+"""Pixels to warm up on."""
+OTHERS = {"leverage": "by leverage scores", "uniform": "uniform"}
+"""Choices of landmarks beside ours."""
 
 
-def phases(n: int, *, counts: float, rare_share: float, seed: int = 0) -> tuple[Any, Any]:
+@dataclass(frozen=True, eq=False)
+class Drawn:
     """
-    Draw pixels: their z-scored features, float32, and their phases.
+    Pixels that were drawn.
 
-    Pixels are drawn a million at a time, each million from a seed of its own.
+    Parameters
+    ----------
+    features : array, shape (n, n_features), float32
+        Z-scored over all pixels that were drawn.
+    labels : array, shape (n,), int32
+        Their phases.
+    """
+
+    features: NDArray[np.float32]
+    labels: NDArray[np.int32]
+
+    def first(self, n: int) -> Drawn:
+        """Give the first of them."""
+        return Drawn(self.features[:n], self.labels[:n])
+
+
+def phases(n: int, *, counts: float, rare_share: float, seed: int = 0) -> Drawn:
+    """
+    Draw pixels of the phases.
+
+    They are drawn a million at a time, each million from a seed of its own.
     """
     described = synthetic_map((64, 64), counts_per_pixel=counts)
     spectra = described.spectra.to_numpy()
@@ -72,7 +107,7 @@ def phases(n: int, *, counts: float, rare_share: float, seed: int = 0) -> tuple[
     for first in range(0, n, BATCH):
         part = slice(first, first + BATCH)
         features[part] = (features[part] - mean) / std
-    return features, labels
+    return Drawn(features, labels)
 
 
 def timed(function: Callable[[], Any]) -> tuple[float, Any]:
@@ -95,8 +130,9 @@ def mixture_rand(places: NDArray[Any], labels: NDArray[Any]) -> float:
     return float(adjusted_rand_score(labels, best.predict(places)))
 
 
-def density_clusters(places: NDArray[Any], smallest: int) -> NDArray[np.int32]:
+def density_clusters(places: NDArray[Any]) -> NDArray[np.int32]:
     """Clusters by HDBSCAN."""
+    smallest = max(20, len(places) // 4000)
     clusters: NDArray[np.int32] = (
         HDBSCAN(min_cluster_size=smallest, min_samples=10).fit(places).labels_
     )
@@ -123,164 +159,166 @@ def leverage_rows(features: NDArray[Any], n: int) -> NDArray[np.int64]:
     return np.sort(rows).astype(np.int64)
 
 
-def compare_with_peer(result: Result, pixels: int, peer_pixels: int, chosen: Any) -> None:
-    """Time and quality of umap-learn and of ours."""
-    figures = result.figures
-    features, labels = phases(pixels, counts=chosen.counts, rare_share=chosen.rare_share)
-    few, few_labels = features[:peer_pixels], labels[:peer_pixels]
-    if not chosen.quick:
-        warm_up(features)
-    smallest = max(20, peer_pixels // 4000)
-    figures["peer, pixels"] = peer_pixels
-    peer_time, peer = timed(lambda: umap_learn.UMAP(n_jobs=-1).fit_transform(few))
-    figures["umap-learn fit_transform, s"] = peer_time
-    for name, data in {"peer's size": few, "full size": features}.items():
-        model = UMAP(n_landmarks=chosen.landmarks, random_state=chosen.seed)
-        fit, _ = timed(lambda data=data, model=model: model.fit(data))
-        place, places = timed(lambda data=data, model=model: model.transform(data))
-        figures[f"{name}: fit, s"], figures[f"{name}: placement, s"] = fit, place
-        # umap-learn takes at least so much longer for so many more pixels.
-        growth = len(data) / peer_pixels
-        extrapolated = ", extrapolated" if growth > 1 else ""
-        figures[f"{name}: share of umap-learn's time{extrapolated}"] = (fit + place) / (
-            peer_time * growth
-        )
-        if data is few:
-            ours = places
-    for name, places in {"umap-learn": peer, "ours": ours}.items():
-        figures[f"{name}: trustworthiness"] = sampled_trust(few, places)
-        figures[f"{name}: Rand index, mixture"] = mixture_rand(places, few_labels)
-        figures[f"{name}: Rand index, HDBSCAN"] = float(
-            adjusted_rand_score(few_labels, density_clusters(places, smallest))
-        )
-    for figure in ("trustworthiness", "Rand index, mixture", "Rand index, HDBSCAN"):
-        figures[f"lost of {figure}"] = figures[f"umap-learn: {figure}"] - figures[f"ours: {figure}"]
-
-
-def compare_landmarks(result: Result, pixels: int, chosen: Any) -> None:
-    """Landmarks chosen in three ways."""
-    features, labels = phases(pixels, counts=chosen.counts, rare_share=chosen.rare_share)
-    n = chosen.landmarks
-    seconds_of_ours, ours = timed(lambda: choose_landmarks(features, n, random_state=chosen.seed))
-    rows = {
-        "ours": ours,
-        "uniform": np.random.default_rng(0).permutation(pixels)[:n],
-        "leverage": leverage_rows(features, n),
+def agreement(drawn: Drawn, ours: NDArray[Any], theirs: Path) -> str:
+    """How good two latent spaces of the same pixels are; the library's figures in brackets."""
+    measures: dict[str, Callable[[NDArray[Any]], float]] = {
+        "trustworthiness": lambda places: sampled_trust(drawn.features, places),
+        "Rand index by mixture": lambda places: mixture_rand(places, drawn.labels),
+        "by HDBSCAN": lambda places: float(
+            adjusted_rand_score(drawn.labels, density_clusters(places))
+        ),
     }
-    result.figures["landmarks: choice of ours, s"] = seconds_of_ours
-    for name, numbers in rows.items():
-        model = UMAP(n_landmarks=n, random_state=chosen.seed).fit(features[numbers])
-        places = model.transform(features)
-        clusters = density_clusters(places, max(20, pixels // 4000))
-        precision, recall = found_rare(clusters, labels)
-        figures = result.figures
-        figures[f"landmarks {name}: of the rare phase"] = int(
-            np.count_nonzero(labels[numbers] == RARE)
-        )
-        figures[f"landmarks {name}: trustworthiness"] = sampled_trust(features, places)
-        figures[f"landmarks {name}: Rand index, HDBSCAN"] = float(
-            adjusted_rand_score(labels, clusters)
-        )
-        figures[f"landmarks {name}: rare phase, precision"] = precision
-        figures[f"landmarks {name}: rare phase, recall"] = recall
-
-
-def measure_growth(result: Result, sizes: list[int], chosen: Any) -> None:
-    """Time of the choice of landmarks and of the placement at growing sizes, with one layout."""
-    features, _ = phases(max(sizes), counts=chosen.counts, rare_share=chosen.rare_share)
-    model = UMAP(n_landmarks=chosen.landmarks, random_state=chosen.seed, n_epochs=50)
-    model.fit(features[: min(sizes)])
-    for size in sizes:
-        part = features[:size]
-        n = chosen.landmarks
-        choice, _ = timed(lambda part=part, n=n: choose_landmarks(part, n, random_state=0))
-        place, _ = timed(lambda part=part: model.transform(part))
-        result.figures[f"{size:,} pixels: choice of landmarks, s"] = choice
-        result.figures[f"{size:,} pixels: placement, s"] = place
-        result.figures[f"{size:,} pixels: beyond the fit, s per million"] = (
-            (choice + place) / size * 1e6
-        )
-
-
-def find_rare_phase(result: Result, pixels: int, chosen: Any) -> None:
-    """Precision and recall of the rare phase's cluster on a large map."""
-    features, labels = phases(pixels, counts=chosen.counts, rare_share=chosen.rare_share)
-    model = UMAP(n_landmarks=chosen.landmarks, random_state=chosen.seed)
-    time, places = timed(lambda: model.fit_transform(features))
-    smallest = max(20, pixels // 4000)
-    clustering, clusters = timed(lambda: density_clusters(places, smallest))
-    precision, recall = found_rare(clusters, labels)
-    result.figures.update(
-        {
-            "rare phase: pixels of the map": pixels,
-            "rare phase: its pixels": int(np.count_nonzero(labels == RARE)),
-            "rare phase: its landmarks": int(
-                np.count_nonzero(labels[model.landmark_rows_] == RARE)
-            ),
-            "rare phase: UMAP, s": time,
-            "rare phase: HDBSCAN, s": clustering,
-            "rare phase: clusters": int(clusters.max() + 1),
-            "rare phase: precision": precision,
-            "rare phase: recall": recall,
-            "rare phase: Rand index of all": float(adjusted_rand_score(labels, clusters)),
-        }
+    expected = np.load(theirs)
+    return ", ".join(
+        f"{name} {measure(ours):.4f} ({measure(expected):.4f})"
+        for name, measure in measures.items()
     )
 
 
-def warm_up(features: NDArray[Any]) -> None:
-    """Let both compile before they are timed."""
-    few = features[:2000]
-    umap_learn.UMAP(n_epochs=5, random_state=0, n_jobs=1).fit(few)
-    umap_learn.UMAP(n_epochs=5).fit(np.repeat(few, 3, axis=0) + np.float32(1e-3))
-    UMAP(n_landmarks=500, n_epochs=5, random_state=0).fit_transform(few)
+def report_fits(folder: Path, chosen: argparse.Namespace) -> None:
+    """Fit and place all that the folder asks for in this process; report times, write places."""
+    warnings.simplefilter("ignore")
+    features = np.load(folder / "features.npy", mmap_mode="r")
+    UMAP(n_landmarks=500, n_epochs=5, random_state=0).fit_transform(features[:FEW])
+    times = {}
+    for name, size in json.loads((folder / "jobs.json").read_text()).items():
+        rows = np.array(features[:size])
+        given = folder / f"{name}_landmarks.npy"
+        fitted = rows[np.load(given)] if given.exists() else rows
+        model = UMAP(n_landmarks=chosen.landmarks, random_state=chosen.seed)
+        fit = seconds(partial(model.fit, fitted))
+        place, places = timed(partial(model.transform, rows))
+        np.save(folder / f"{name}.npy", places)
+        if not given.exists():
+            np.save(given, model.landmark_rows_)
+        times[name] = {"fit": fit, "place": place}
+    report_memory(**times)
 
 
-PARTS = ("peer", "landmarks", "growth", "rare")
+def fit_ours(folder: Path, jobs: dict[str, int], chosen: argparse.Namespace) -> dict[str, Any]:
+    """Fit and place the first pixels of the folder's features, so many for each job."""
+    (folder / "jobs.json").write_text(json.dumps(jobs))
+    words = ["--landmarks", str(chosen.landmarks), "--seed", str(chosen.seed)]
+    return peak_memory("benchmarks.latent", "--fit", str(folder), *words)
 
 
-def main(arguments: list[str] | None = None) -> Result:
+def compare_spaces(folder: Path, drawn: Drawn, chosen: argparse.Namespace) -> Result:
+    """Fit everything, and compare time and quality with umap-learn's."""
+    sizes = {"few": chosen.pixels // 4, "full": chosen.pixels, "large": 4 * chosen.pixels}
+    result = Result("latent space", described(chosen))
+    np.save(folder / "features.npy", drawn.features)
+    rate = memory_read_rate()
+    result.rows.append(choose(folder, drawn.first(sizes["full"]), chosen, rate))
+    ours = fit_ours(folder, {**sizes, **dict.fromkeys(OTHERS, sizes["full"])}, chosen)
+    few = drawn.first(sizes["few"])
+    np.save(folder / "few_features.npy", few.features)
+    places = folder / "umap_learn.npy"
+    theirs = run_library("umap_fit", folder / "few_features.npy", places, installed=chosen.no_peers)
+    peer = named("umap-learn", theirs)
+    result.figures["umap-learn: peak memory, MB"] = theirs["peak"] / 1e6
+    compared: dict[str, dict[str, Any]] = {
+        "few": {"peer": peer, "agreement": agreement(few, np.load(folder / "few.npy"), places)},
+        "full": {"peer": f"{peer}, extrapolated linearly"},
+        "large": {"peak_memory": ours["peak"]},
+    }
+    placements = []
+    for name, size in sizes.items():
+        place, taken = ours[name]["place"], ours[name]["fit"] + ours[name]["place"]
+        n_bytes = drawn.first(size).features.nbytes
+        more = compared[name]
+        if "peer" in more:
+            more["times_peer"] = theirs["fit"] * size / sizes["few"] / taken
+        share = of_memory(2 * n_bytes, taken, rate)  # once to fit, once to place
+        result.rows.append(
+            Row(stage="fit and placement", size=size, seconds=taken, **share, **more)
+        )
+        share = of_memory(n_bytes, place, rate)
+        placements.append(Row(stage="placement alone", size=size, seconds=place, **share))
+    result.rows += placements
+    return result
+
+
+def choose(folder: Path, drawn: Drawn, chosen: argparse.Namespace, rate: float) -> Row:
+    """Choose landmarks in our way, and in others for later."""
+    features, n = drawn.features, chosen.landmarks
+    choose_landmarks(features[:FEW], n, random_state=chosen.seed)
+    taken, _ = timed(lambda: choose_landmarks(features, n, random_state=chosen.seed))
+    peer_taken, leverage = timed(lambda: leverage_rows(features, n))
+    uniform = np.random.default_rng(0).permutation(len(features))[:n]
+    for name, numbers in zip(OTHERS, (leverage, uniform), strict=True):
+        np.save(folder / f"{name}_landmarks.npy", numbers)
+    return Row(
+        stage="choice of landmarks",
+        size=len(features),
+        seconds=taken,
+        peer="leverage scores",
+        times_peer=peer_taken / taken,
+        **of_memory(features.nbytes, taken, rate),
+    )
+
+
+def find_rare_phase(folder: Path, drawn: Drawn, chosen: argparse.Namespace) -> Result:
+    """Look for the rare phase among the clusters of latent spaces with different landmarks."""
+    result = Result("rare phase", described(chosen))
+    for name, choice in {"full": "ours", **OTHERS, "large": "ours"}.items():
+        places, landmarks = (np.load(folder / f"{name}{end}.npy") for end in ("", "_landmarks"))
+        labels = drawn.labels[: len(places)]
+        taken, clusters = timed(partial(density_clusters, places))
+        precision, recall = found_rare(clusters, labels)
+        rare = labels == RARE
+        result.rows.append(
+            Row(
+                stage=f"HDBSCAN, landmarks {choice}",
+                size=len(places),
+                seconds=taken,
+                agreement=f"{np.count_nonzero(rare[landmarks])} landmarks among its "
+                f"{np.count_nonzero(rare):,} pixels; precision {precision:.3f}, "
+                f"recall {recall:.3f}",
+            )
+        )
+    return result
+
+
+def described(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What is measured on."""
+    return {
+        "features": len(LINES),
+        "landmarks": chosen.landmarks,
+        "counts per pixel": chosen.counts,
+        "share of the rare phase": chosen.rare_share,
+    }
+
+
+def measured(folder: Path, chosen: argparse.Namespace) -> Iterator[Result]:
+    """Measure all parts."""
+    drawn = phases(4 * chosen.pixels, counts=chosen.counts, rare_share=chosen.rare_share)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield compare_spaces(folder, drawn, chosen)
+        yield find_rare_phase(folder, drawn, chosen)
+
+
+def main(arguments: list[str] | None = None) -> list[Result]:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pixels", type=int, default=2**20, help="full size")
-    parser.add_argument("--full", action="store_true", help="umap-learn on the full size too")
-    parser.add_argument("--quick", action="store_true", help="a toy of 2**13 pixels")
     parser.add_argument("--landmarks", type=int, default=20_000)
     parser.add_argument("--counts", type=float, default=300.0, help="mean counts per pixel")
     parser.add_argument("--rare-share", type=float, default=0.0005)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    parser.add_argument("--out", type=Path, help="write the results as JSON")
+    add_options(parser)
+    parser.add_argument("--fit", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
+    if chosen.fit:
+        report_fits(chosen.fit, chosen)
+        return []
     if chosen.quick:
-        chosen.pixels, chosen.landmarks = 2**13, min(chosen.landmarks, 500)
-        chosen.rare_share = max(chosen.rare_share, 0.01)
-    pixels = chosen.pixels
-    result = Result(
-        "latent",
-        {
-            "pixels": pixels,
-            "features": len(LINES),
-            "landmarks": chosen.landmarks,
-            "counts": chosen.counts,
-            "rare share": chosen.rare_share,
-        },
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if hasattr(os, "getloadavg"):
-            result.figures["load when it began"] = os.getloadavg()[0]
-        if "peer" in chosen.parts:
-            compare_with_peer(result, pixels, pixels if chosen.full else pixels // 4, chosen)
-        if "landmarks" in chosen.parts:
-            compare_landmarks(result, pixels, chosen)
-        if "growth" in chosen.parts:
-            measure_growth(result, [pixels, 4 * pixels, 16 * pixels], chosen)
-        if "rare" in chosen.parts:
-            find_rare_phase(result, 4 * pixels, chosen)
-    result.print()
-    if chosen.out:
-        result.write(chosen.out)
-    return result
+        chosen.pixels, chosen.landmarks, chosen.rare_share = 2**13, 500, 0.01
+    with tempfile.TemporaryDirectory() as folder:
+        return publish(measured(Path(folder), chosen), chosen.out)
 
 
 if __name__ == "__main__":

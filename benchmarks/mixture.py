@@ -1,12 +1,19 @@
 """
-Gaussian mixtures: likelihood and time per EM step beside scikit-learn's, memory, and growth.
+Gaussian mixtures: likelihood and time beside scikit-learn's, memory, and growth.
 
 Points in two dimensions, from as many overlapping Gaussians of random shape, size and weight as the
 mixture has components, in random order (the order of a map is kinder: neighbours are alike, and
-components far from all rows of a block are left out of it). Both libraries begin with the same
-means, weights and precisions and take the same number of steps; the quality is that of fits from
-scratch. The memory is that of a process that opens float32 points as a memory-mapped file and fits,
-with everything that it imports.
+components far from all rows of a block are left out of it).
+
+- Steps: both begin with the same weights, means and precisions and take the same number of steps,
+  after which their means and labels are compared.
+- Fits from scratch, each with its own start: how likely the points are in the end.
+- Many points, by ours alone.
+
+Every fit runs in a process of its own, after a short one, so that nothing is compiled while the
+clock runs. The memory is the peak of that process, which opens float32 points as a memory-mapped
+file, with everything that it imports. A fit of scikit-learn's evaluates all rows once more at its
+end; that counts as a whole step, in its favour.
 
     python -m benchmarks.mixture
     python -m benchmarks.mixture --quick
@@ -15,26 +22,28 @@ with everything that it imports.
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn import mixture as peer
 from sklearn.exceptions import ConvergenceWarning
 
-from benchmarks.common import Result, peak_memory, report_memory, seconds
-from sigma_scale.clustering.mixture import GaussianMixture
-from sigma_scale.clustering.mixture_em import Likeliest, run_em
-from sigma_scale.clustering.mixture_moments import precision_factors
-from sigma_scale.clustering.row_source import RowSource
+from benchmarks.common import peak_memory, report_memory, seconds
+from benchmarks.libraries import add_options, named, of_memory, run_library
+from benchmarks.limits import memory_read_rate
+from benchmarks.record import Result, Row, publish
+from sigma_scale.clustering import GaussianMixture
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 _CHUNK = 2**18
+WARM_UP = 110_000
+"""Rows that are streamed; up to 100,000 are scikit-learn's own affair."""
 
 
 def points(n_rows: int, n_components: int, *, seed: int = 0) -> NDArray[np.float32]:
@@ -52,7 +61,7 @@ def points(n_rows: int, n_components: int, *, seed: int = 0) -> NDArray[np.float
     return result
 
 
-def start_of(rows: NDArray[np.float32], n_components: int) -> dict[str, NDArray[np.float64]]:
+def start_of(rows: NDArray[np.float32], n_components: int) -> dict[str, Any]:
     """Means of random rows, equal weights, and the precision of a part of the points."""
     rng = np.random.default_rng(1)
     spread = np.cov(rows[: 10 * _CHUNK].T.astype(float)) / n_components
@@ -63,129 +72,151 @@ def start_of(rows: NDArray[np.float32], n_components: int) -> dict[str, NDArray[
     }
 
 
-def our_steps(rows: NDArray[np.float32], start: dict[str, Any], steps: int) -> float:
-    """Seconds of an EM step of ours; the first is not timed."""
-    covariances = np.linalg.inv(start["precisions_init"])
-    model = Likeliest(
-        start["weights_init"],
-        start["means_init"],
-        covariances,
-        precision_factors(covariances, "full"),
-        "full",
-        1e-6,
-        len(rows),
-    )
-    source = RowSource(rows)
-    run_em(source, model, tol=0, max_iter=1)
-    return seconds(lambda: run_em(source, model, tol=0, max_iter=steps)) / steps
-
-
-def their_steps(rows: NDArray[np.float64], start: dict[str, Any], steps: int) -> float:
-    """
-    Seconds of an EM step of scikit-learn's.
-
-    A fit evaluates all rows once more at its end, to label them. That counts as a whole step, in
-    favour of scikit-learn.
-    """
-    model = peer.GaussianMixture(len(start["means_init"]), max_iter=steps, tol=0, **start)
-    return seconds(lambda: model.fit(rows)) / (steps + 1)
-
-
-def compare_steps(n_rows: int, n_components: int, *, steps: int, figures: dict[str, float]) -> None:
-    """Time EM steps of both libraries from the same start, in turn."""
-    rows = points(n_rows, n_components)
-    wide = rows.astype(np.float64)
-    start = start_of(rows, n_components)
-    times = [
-        (our_steps(rows, start, max(steps, 5)), their_steps(wide, start, steps)) for _ in range(2)
-    ]
-    name = f"EM step, {n_rows:,} rows"
-    figures[f"{name}: ours, s"] = min(ours for ours, _ in times)
-    figures[f"{name}: scikit-learn, s"] = min(theirs for _, theirs in times)
-    figures[f"{name}: times faster, the lower of two"] = min(
-        theirs / ours for ours, theirs in times
-    )
-
-
-def compare_fits(n_rows: int, n_components: int, figures: dict[str, float]) -> None:
-    """Fit from scratch with both libraries and compare the likelihood of all rows."""
-    rows = points(n_rows, n_components)
-    model = GaussianMixture(n_components, random_state=0)
-    name = f"fit, {n_rows:,} rows"
-    figures[f"{name}: ours, s"] = seconds(lambda: model.fit(rows))
-    figures[f"{name}: our steps"] = model.n_iter_
-    theirs = peer.GaussianMixture(n_components, random_state=0)
-    figures[f"{name}: scikit-learn, s"] = seconds(lambda: theirs.fit(rows.astype(np.float64)))
-    figures[f"{name}: scikit-learn's steps"] = theirs.n_iter_
-    # The difference of two means, against the size of theirs.
-    ours_mean, theirs_mean = model.score(rows), float(theirs.lower_bound_)
-    figures[f"{name}: our mean log-likelihood"] = ours_mean
-    figures[f"{name}: scikit-learn's mean log-likelihood"] = theirs_mean
-    figures[f"{name}: ours above theirs, %"] = 100 * (ours_mean - theirs_mean) / abs(theirs_mean)
-
-
-def report_fit(path: str, n_components: int) -> None:
-    """Fit and label a file of points in this process, and report time and peak memory."""
+def report_fit(path: Path, n: int, result: Path, start: Path | None, steps: int) -> None:
+    """Fit and label a file of points in this process; report times, and write what was found."""
+    warnings.simplefilter("ignore", ConvergenceWarning)
     rows = np.load(path, mmap_mode="r")
-    model = GaussianMixture(n_components, random_state=0, max_iter=10, tol=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitting = seconds(lambda: model.fit(rows))
-    labelling = seconds(lambda: model.predict(rows))
-    report_memory(fitting=fitting, labelling=labelling)
+    GaussianMixture(n, max_iter=1, init_params="random_from_data").fit(rows[:WARM_UP])
+    given = dict(np.load(start)) if start else {}
+    limited: dict[str, Any] = {"max_iter": steps, "tol": 0} if steps else {}
+    model = GaussianMixture(n, random_state=0, **given, **limited)
+    fit = seconds(lambda: model.fit(rows))
+    labels: list[NDArray[np.int32]] = []
+    predict = seconds(lambda: labels.append(model.predict(rows)))
+    np.savez(result, means=model.means_, labels=labels[0])
+    report_memory(fit=fit, predict=predict, steps=model.n_iter_, bound=model.lower_bound_)
 
 
-def large_fit(n_rows: int, n_components: int, figures: dict[str, float]) -> None:
-    """Fit many points in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "points.npy"
-        np.save(path, points(n_rows, n_components))
-        report = peak_memory(
-            "benchmarks.mixture", "--fit-of", str(path), "--components", str(n_components)
-        )
-    name = f"ten steps, {n_rows:,} rows"
-    figures[f"{name}: fit, s"] = report["fitting"]
-    figures[f"{name}: labels, s"] = report["labelling"]
-    figures[f"{name}: peak memory of the process, MB"] = report["peak"] / 1e6
+def fit_ours(
+    path: Path, n: int, result: Path, *, start: Path | None = None, steps: int = 0
+) -> dict[str, Any]:
+    """Fit in a process of its own."""
+    words = ["--fit", str(path), str(result), "--components", str(n), "--steps", str(steps)]
+    if start:
+        words += ["--start", str(start)]
+    return peak_memory("benchmarks.mixture", *words)
 
 
-def run(n_rows: int, n_large: int, *, n_components: int, steps: int) -> Result:
-    """Measure steps, fits and memory."""
-    result = Result(
-        "mixture",
-        {"Gaussians": n_components, "features": 2, "covariances": "full", "fits on": n_rows},
+def compare_steps(folder: Path, n_rows: int, chosen: argparse.Namespace) -> Iterator[Row]:
+    """Take steps with both libraries from the same start."""
+    n, steps, rate = chosen.components, chosen.steps, memory_read_rate()
+    rows = points(n_rows, n)
+    path, start = folder / "points.npy", folder / "start.npz"
+    np.save(path, rows)
+    np.savez(start, **start_of(rows, n))
+    found = [folder / "ours.npz", folder / "theirs.npz"]
+    ours = fit_ours(path, n, found[0], start=start, steps=steps)
+    theirs = run_library("mixture_fit", path, n, found[1], start, steps, installed=chosen.no_peers)
+    peer = named("scikit-learn", theirs)
+    means, labels = zip(*((f["means"], f["labels"]) for f in map(np.load, found)), strict=True)
+    apart = float(np.abs(means[0] - means[1]).max() / np.ptp(means[1]))
+    step = ours["fit"] / steps
+    yield Row(
+        stage=f"EM step, {n} Gaussians",
+        size=n_rows,
+        unit="points",
+        seconds=step,
+        peer=peer,
+        times_peer=theirs["fit"] / (steps + 1) / step,
+        **of_memory(rows.nbytes, step, rate),
+        peak_memory=ours["peak"],
+        agreement=f"after {steps} steps means differ by {apart:.1g} of their spread",
     )
-    result.figures["load of the machine at the start"] = os.getloadavg()[0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        compare_steps(n_rows, n_components, steps=steps, figures=result.figures)
-        compare_fits(n_rows, n_components, result.figures)
-    large_fit(n_large, n_components, result.figures)
-    result.figures["load of the machine at the end"] = os.getloadavg()[0]
-    return result
+    yield Row(
+        stage=f"labels, {n} Gaussians",
+        size=n_rows,
+        unit="points",
+        seconds=ours["predict"],
+        peer=peer,
+        times_peer=theirs["predict"] / ours["predict"],
+        **of_memory(rows.nbytes, ours["predict"], rate),
+        agreement=f"{np.count_nonzero(labels[0] != labels[1])} of {n_rows:,} labels differ",
+    )
 
 
-def main(arguments: list[str] | None = None) -> Result | None:
+def compare_fits(
+    folder: Path, n_rows: int, chosen: argparse.Namespace, figures: dict[str, float]
+) -> Row:
+    """Fit from scratch with both libraries."""
+    n = chosen.components
+    rows = points(n_rows, n)
+    path = folder / "points.npy"
+    np.save(path, rows)
+    ours = fit_ours(path, n, folder / "ours.npz")
+    theirs = run_library("mixture_fit", path, n, folder / "theirs.npz", installed=chosen.no_peers)
+    figures["whole fit: scikit-learn's peak memory, MB"] = theirs["peak"] / 1e6
+    likely = [f"{fit['bound']:.3f} after {fit['steps']} steps" for fit in (ours, theirs)]
+    return Row(
+        stage=f"whole fit, {n} Gaussians",
+        size=n_rows,
+        unit="points",
+        seconds=ours["fit"],
+        peer=named("scikit-learn", theirs),
+        times_peer=theirs["fit"] / ours["fit"],
+        **of_memory(rows.nbytes, ours["fit"], memory_read_rate()),
+        peak_memory=ours["peak"],
+        agreement=f"mean log-likelihood {likely[0]}; theirs {likely[1]}",
+    )
+
+
+def fit_many(folder: Path, n_rows: int, chosen: argparse.Namespace) -> Iterator[Row]:
+    """Take steps over many points."""
+    n, steps = chosen.components, chosen.steps
+    rows = points(n_rows, n)
+    path, start, rate = folder / "points.npy", folder / "start.npz", memory_read_rate()
+    np.save(path, rows)
+    np.savez(start, **start_of(rows, n))
+    ours = fit_ours(path, n, folder / "ours.npz", start=start, steps=steps)
+    for stage, taken in {"EM step": ours["fit"] / steps, "labels": ours["predict"]}.items():
+        yield Row(
+            stage=f"{stage}, {n} Gaussians",
+            size=n_rows,
+            unit="points",
+            seconds=taken,
+            **of_memory(rows.nbytes, taken, rate),
+            peak_memory=ours["peak"],
+        )
+
+
+def measured(folder: Path, chosen: argparse.Namespace) -> Iterator[Result]:
+    """Measure beside scikit-learn, and on many points."""
+    steps, scratch, many = chosen.sizes
+    described = {"Gaussians": chosen.components, "features": 2, "covariances": "full"}
+    result = Result("mixture", described)
+    result.rows += compare_steps(folder, steps, chosen)
+    result.rows.append(compare_fits(folder, scratch, chosen, result.figures))
+    yield result
+    result = Result("mixture, many points", described)
+    result.rows += fit_many(folder, many, chosen)
+    yield result
+
+
+def main(arguments: list[str] | None = None) -> list[Result]:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="beside scikit-learn")
-    parser.add_argument("--large", type=int, default=10_000_000, help="for time and memory")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sizes",
+        nargs=3,
+        type=int,
+        default=[1_000_000, 300_000, 10_000_000],
+        help="points for steps and for whole fits beside scikit-learn, and alone",
+    )
     parser.add_argument("--components", type=int, default=50)
-    parser.add_argument("--steps", type=int, default=3, help="EM steps of scikit-learn's to time")
-    parser.add_argument("--quick", action="store_true", help="a toy size")
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
-    parser.add_argument("--fit-of", help=argparse.SUPPRESS)
+    parser.add_argument("--steps", type=int, default=5, help="EM steps to compare")
+    parser.add_argument("--out", type=Path, help="write the results as JSON")
+    add_options(parser)
+    parser.add_argument("--fit", nargs=2, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--start", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
-    if chosen.fit_of:
-        report_fit(chosen.fit_of, chosen.components)
-        return None
+    if chosen.fit:
+        report_fit(chosen.fit[0], chosen.components, chosen.fit[1], chosen.start, chosen.steps)
+        return []
     if chosen.quick:
-        chosen.rows, chosen.large, chosen.components, chosen.steps = 110_000, 200_000, 5, 1
-    result = run(chosen.rows, chosen.large, n_components=chosen.components, steps=chosen.steps)
-    result.print()
-    if chosen.out:
-        result.write(chosen.out)
-    return result
+        chosen.sizes, chosen.components = [120_000, 110_000, 200_000], 5
+    with tempfile.TemporaryDirectory() as folder:
+        return publish(measured(Path(folder), chosen), chosen.out)
 
 
 if __name__ == "__main__":

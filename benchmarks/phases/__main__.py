@@ -2,7 +2,7 @@
 Spectra, abundance maps, regions and net lines of phases: speed beside a limit or a peer, memory.
 
     python -m benchmarks.phases
-    python -m benchmarks.phases --part spectra --out benchmarks/results/phases_spectra.json
+    python -m benchmarks.phases --part spectra
     python -m benchmarks.phases --quick
 """
 
@@ -13,10 +13,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.common import write_results
+from benchmarks.record import publish
 
 if TYPE_CHECKING:
-    from benchmarks.common import Result
+    from benchmarks.record import Result
 
 PARTS = ("spectra", "abundance", "regions", "net_lines")
 
@@ -28,21 +28,16 @@ def main(arguments: list[str] | None = None) -> list[Result]:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--part", choices=PARTS, help="only this one; else all")
+    parser.add_argument("--part", choices=PARTS, action="append", help="only this one; else all")
     parser.add_argument("--quick", action="store_true", help="a toy size, to see that it runs")
-    parser.add_argument("--out", type=Path, help="file for the figures as JSON, part by part")
+    parser.add_argument("--out", type=Path, help="file for the results as JSON")
     parser.add_argument("--report", nargs="+", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
+    parts = [import_module(f"benchmarks.phases.{part}") for part in chosen.part or PARTS]
     if chosen.report:
-        import_module(f"benchmarks.phases.{chosen.part}").report(*chosen.report)
+        parts[0].report(*chosen.report)
         return []
-    results: dict[str, Result] = {}
-    for part in [chosen.part] if chosen.part else PARTS:
-        results[part] = import_module(f"benchmarks.phases.{part}").measure(quick=chosen.quick)
-        results[part].print()
-        if chosen.out:  # After each part: those that follow take minutes.
-            write_results(results, chosen.out)
-    return list(results.values())
+    return publish((part.measure(quick=chosen.quick) for part in parts), chosen.out)
 
 
 if __name__ == "__main__":

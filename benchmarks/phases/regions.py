@@ -3,20 +3,25 @@ Regions of phases: speed beside scikit-image, and memory of large label maps.
 
 The map is made of grains, each the pixels closest to one of many seeds of random phase, and a few
 per cent of stray pixels. scikit-image labels and measures a part of it (`label` and
-`regionprops_table`), with the same columns. The memory is the peak of a process that opens the
-labels as a memory-mapped file, measures all regions, and writes their numbers to a file (streamed),
-or keeps them in memory, with everything that it imports.
+`regionprops_table`), with the same columns; all areas are the same. The limit is to read the labels
+once from memory. The peak is that of a process that opens the labels as a memory-mapped file,
+measures all regions, and writes their numbers to a file (streamed), or keeps them in memory, with
+everything that it imports.
 """
 
 from __future__ import annotations
 
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.common import Result, median_ratio, peak_memory, report_memory, rounds, seconds
+from benchmarks.common import median_ratio, peak_memory, report_memory, rounds, seconds
+from benchmarks.libraries import of_memory
+from benchmarks.limits import memory_read_rate
+from benchmarks.record import Result, Row
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,21 +56,21 @@ def write_grains(path: Path, side: int, *, pixels_per_grain: int, seed: int = 0)
     labels.flush()
 
 
-def theirs(labels: NDArray[np.int32]) -> int:
-    """Label and measure with scikit-image; give the number of regions."""
+def theirs(labels: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Label and measure with scikit-image; give the regions' areas."""
     from skimage.measure import label, regionprops_table
 
     table = regionprops_table(
         label(labels, background=-1, connectivity=2), properties=("label", *PROPERTIES)
     )
-    return len(table["label"])
+    return np.asarray(table["area"], float)
 
 
-def ours(labels: NDArray[np.int32]) -> int:
-    """Label and measure with sigma_scale."""
+def ours(labels: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Label and measure with sigma_scale; give the regions' areas."""
     from sigma_scale.phases.regions_statistics import region_statistics
 
-    return len(region_statistics(labels))
+    return region_statistics(labels)["area_px2"].to_numpy(float)
 
 
 def report(path: str, kind: str) -> None:
@@ -101,26 +106,36 @@ def report(path: str, kind: str) -> None:
 def measure(*, quick: bool) -> Result:
     """Compare with scikit-image on a part, and measure 100 million pixels."""
     side, peer_side, repeats = (300, 100, 1) if quick else (10_000, 1000, 3)
-    result = Result(
-        "regions of phases",
-        {"side": side, "scikit-image's side": peer_side, "pixels per grain": PIXELS_PER_GRAIN},
-    )
-    figures = result.figures
+    result = Result("phases: regions", {"pixels": side**2, "pixels per grain": PIXELS_PER_GRAIN})
+    rate = memory_read_rate()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "labels.npy"
         write_grains(path, side, pixels_per_grain=PIXELS_PER_GRAIN)
         part = np.array(np.load(path, mmap_mode="r")[:peer_side, :peer_side])
-        if ours(part) != theirs(part):
+        if not np.array_equal(np.sort(ours(part)), np.sort(theirs(part))):
             raise RuntimeError("The regions are not those of scikit-image.")
         times = rounds({"ours": lambda: ours(part), "theirs": lambda: theirs(part)}, repeats)
-        figures["times scikit-image"] = median_ratio(times["theirs"], times["ours"])
-        pixels = side**2
-        for kind in ("statistics", "in memory", "streamed"):
-            found = peak_memory(
-                "benchmarks.phases", "--part", "regions", "--report", str(path), kind
+        taken = min(times["ours"])
+        result.rows.append(
+            Row(
+                stage="statistics of regions",
+                size=part.size,
+                seconds=taken,
+                peer=f"scikit-image {version('scikit-image')}",
+                times_peer=median_ratio(times["theirs"], times["ours"]),
+                agreement="all areas equal",
+                **of_memory(part.nbytes, taken, rate),
             )
-            figures[f"{kind}: peak memory of the process, GB"] = found.pop("peak") / 1e9
-            figures["regions"] = found.pop("regions", figures.get("regions", 0))
-            for name, value in found.items():
-                figures[f"{kind}: {name}, million pixels/s"] = pixels / value / 1e6
+        )
+        for kind in ("statistics", "in memory", "streamed"):
+            words = ("--part", "regions", "--report", str(path), kind)
+            found = peak_memory("benchmarks.phases", *words)
+            peak, regions = found.pop("peak"), found.pop("regions", None)
+            if regions is not None:
+                result.figures["regions"] = regions
+            for name, taken in found.items():
+                stage = f"labelling, {kind}" if name == "labelling" else name
+                share = of_memory(part.itemsize * side**2, taken, rate)
+                row = Row(stage=stage, size=side**2, seconds=taken, peak_memory=peak, **share)
+                result.rows.append(row)
     return result

@@ -1,10 +1,10 @@
 """The benchmarks of phases run, on toys, so that they don't rot."""
 
-import json
-
+import numpy as np
 import pytest
 
 from benchmarks.phases.__main__ import PARTS, main
+from benchmarks.record import Result, Row, read_results
 
 
 @pytest.fixture(autouse=True)
@@ -14,53 +14,74 @@ def _root_on_path(monkeypatch, request):
 
 
 def run(part, tmp_path):
-    out = tmp_path / "result.json"
+    out = tmp_path / "results.json"
     (result,) = main(["--part", part, "--quick", "--out", str(out)])
-    assert json.loads(out.read_text())[part]["figures"] == result.figures
-    return result.figures
+    assert read_results(out) == [result]
+    for row in result.rows:
+        assert row.seconds > 0
+        assert row.times_peer is None or row.times_peer > 0
+        assert row.of_limit > 0
+    return result
 
 
 def test_spectra(tmp_path):
-    figures = run("spectra", tmp_path)
-    assert figures["labels"] > 1
-    assert figures["with totals, share of the limit"] > 0
-    assert figures["weighted in every phase, share of the limit"] > 0
-    assert figures["peak memory of the process, MB"] > 0
+    result = run("spectra", tmp_path)
+    first, *_ = result.rows
+    assert len(result.rows) == 4
+    assert first.agreement == "counts of all phases equal the map's"
+    assert 0 < first.peak_memory < 1e9
+    assert result.figures["phases"] > 1
 
 
 def test_abundance(tmp_path):
-    figures = run("abundance", tmp_path)
-    assert figures["largest difference from scipy's, of the largest amount"] < 1e-6
-    assert figures["times scipy's speed, 1 thread"] > 0
-    assert figures["16,384 pixels: result, MB"] > 0
+    result = run("abundance", tmp_path)
+    one, two, poisson, large = result.rows
+    assert one.peer.startswith("SciPy ")
+    assert "largest difference" in one.agreement
+    assert two.peer == "one thread"
+    assert poisson.peer == "least squares"
+    assert 0 < large.peak_memory < 1e9
+    assert large.size == 128**2
 
 
 def test_regions(tmp_path):
-    figures = run("regions", tmp_path)
-    assert figures["times scikit-image"] > 0
-    assert figures["regions"] > 100
-    assert 0 < figures["statistics: peak memory of the process, GB"] < 2
+    result = run("regions", tmp_path)
+    compared, *others = result.rows
+    assert compared.peer.startswith("scikit-image ")
+    assert compared.agreement == "all areas equal"
+    assert {row.stage for row in others} == {
+        "statistics", "proportions", "contacts", "labelling, in memory", "labelling, streamed"
+    }  # fmt: skip
+    assert all(0 < row.peak_memory < 1e9 for row in others)
+    assert result.figures["regions"] > 100
+
+
+def test_both_find_the_same_regions(tmp_path):
+    from benchmarks.phases import regions
+
+    regions.write_grains(tmp_path / "labels.npy", 50, pixels_per_grain=60)
+    labels = np.load(tmp_path / "labels.npy")
+    ours, theirs = np.sort(regions.ours(labels)), np.sort(regions.theirs(labels))
+    np.testing.assert_array_equal(ours, theirs)
+    assert ours.sum() == (labels >= 0).sum()
 
 
 def test_net_lines(tmp_path):
-    figures = run("net_lines", tmp_path)
-    assert figures["net over gross, time"] > 0
-    for kind in ("streamed", "in memory"):
-        assert figures[f"{kind}: peak memory of the process, MB"] > 0
-        assert figures[f"{kind}: time, s, 2 threads"] > 0
+    net, stored = run("net_lines", tmp_path).rows
+    assert net.peer == "gross intensities"
+    assert "equal" in net.agreement
+    assert 0 < stored.peak_memory < 1e9
 
 
 def test_all_parts_go_to_one_file(tmp_path, monkeypatch):
-    from benchmarks.common import Result
-
     for part in PARTS:
+        row = Row(stage=part, size=1, seconds=2.0)
         monkeypatch.setattr(
             f"benchmarks.phases.{part}.measure",
-            lambda *, quick, part=part: Result(part, {"quick": quick}, {"figure": 1.0}),
+            lambda *, quick, part=part, row=row: Result(part, {"quick": quick}, rows=[row]),
         )
     out = tmp_path / "all.json"
     results = main(["--out", str(out)])
     assert [result.name for result in results] == list(PARTS)
-    written = json.loads(out.read_text())
-    assert list(written) == list(PARTS)
-    assert written["regions"]["parameters"] == {"quick": False}
+    assert read_results(out) == results
+    assert results[2].parameters == {"quick": False}
