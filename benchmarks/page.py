@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.record import HEADINGS
+from benchmarks.record import HEADINGS, scaled
 from benchmarks.suite import BENCHMARKS
 
 if TYPE_CHECKING:
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
 PAGE = "README.md"
 BAR = 0.28
 """Height of a bar in inches."""
-COLOURS = ("#3b6ea5", "#8fb3d9")
+COLOURS = ("#3b6ea5", "#c1666b")
+"""Of what is faster, and of what is slower."""
+_LEAST_SHARE = 0.01
+_VERSION = re.compile(r"\d\.\d")
 STYLE = {
     "svg.hashsalt": "sigma_scale",
     "svg.fonttype": "none",
@@ -37,7 +43,8 @@ Made by `python -m benchmarks`, which prints the same tables; {modules} can be r
 as a peer this project was on the same data in the same run: other libraries run in environments
 of their own, with the versions in `benchmarks/peers`. *Of its limit* is the share of the speed
 that the machine allows on the same data: reading and decompressing chunks, decoding a file, or
-reading memory once. Memory is the peak of the process, with everything it imports.
+reading memory once; where that is less than a hundredth, computing is what takes the time, and
+the plot leaves it out. Memory is the peak of the process, with everything it imports.
 """
 
 
@@ -119,30 +126,52 @@ def _details(figures: dict[str, float]) -> str:
 
 
 def _rows(results: dict[str, list[Result]]) -> list[Row]:
-    return [row for found in results.values() for result in found for row in result.rows]
+    """All rows, with stages that are understood alone and tell the size."""
+    rows = []
+    for found in results.values():
+        for result in found:
+            part = result.name.rpartition(": ")[2]
+            for row in result.rows:
+                stage = row.stage if part in row.stage else f"{part}: {row.stage}"
+                rows.append(replace(row, stage=f"{stage}, {scaled(row.size)} {row.unit}"))
+    return rows
 
 
 def draw_peers(results: dict[str, list[Result]], path: Path) -> bool:
-    """Draw how many times as fast as its peer each stage is, if any has one."""
-    rows = [row for row in _rows(results) if row.times_peer]
+    """Draw how many times as fast as another library each stage is; these have a version."""
+    rows = [row for row in _rows(results) if row.times_peer and _VERSION.search(row.peer)]
 
     def draw(axes: Axes) -> None:
-        _bars(axes, rows, [row.times_peer or 1.0 for row in rows], lambda row: row.peer)
+        times = np.array([row.times_peer or 1.0 for row in rows])
+        colours = [COLOURS[int(value < 1)] for value in times]
         axes.set_xscale("log")
+        # Bars begin where both are as fast.
+        bars = axes.barh(range(len(rows)), times - 1, left=1, color=colours, height=0.7)
         axes.axvline(1, color="black", linewidth=0.8)
-        axes.set_xlabel("times as fast as its peer")
+        for bar, row, value in zip(bars, rows, times, strict=True):
+            end = max(1.0, value)
+            axes.annotate(
+                f"{value:.3g} x {row.peer}", (end, bar.get_y() + bar.get_height() / 2),
+                xytext=(4, 0), textcoords="offset points", va="center", fontsize=8,
+            )  # fmt: skip
+        _finish(axes, rows, "times as fast as the other library")
+        axes.set_xlim(min(1, times.min()) / 1.5, times.max() * 50)
 
     return _figure(draw, len(rows), path)
 
 
 def draw_limits(results: dict[str, list[Result]], path: Path) -> bool:
-    """Draw the share of its limit that each stage reaches, if any has one."""
-    rows = [row for row in _rows(results) if row.of_limit]
+    """Draw the share of its limit that each stage reaches, where that can be seen."""
+    rows = [row for row in _rows(results) if (row.of_limit or 0) >= _LEAST_SHARE]
 
     def draw(axes: Axes) -> None:
-        _bars(axes, rows, [row.of_limit or 0.0 for row in rows], lambda row: row.limit)
+        shares = [row.of_limit or 0.0 for row in rows]
+        bars = axes.barh(range(len(rows)), shares, color=COLOURS[0], height=0.7)
+        labels = [f"{s:.2g} of {row.limit}" for s, row in zip(shares, rows, strict=True)]
+        axes.bar_label(bars, labels=labels, padding=4, fontsize=8)
         axes.axvline(1, color="black", linewidth=0.8)
-        axes.set_xlabel("share of the limit")
+        _finish(axes, rows, "share of the limit")
+        axes.set_xlim(0, 1.9 * max(1.0, *shares))
 
     return _figure(draw, len(rows), path)
 
@@ -153,8 +182,9 @@ def draw_memory(results: dict[str, list[Result]], path: Path) -> bool:
 
     def draw(axes: Axes) -> None:
         peaks = [(row.peak_memory or 0) / 1e9 for row in rows]
-        _bars(axes, rows, peaks, lambda row: row.cells()[1])
-        axes.set_xlabel("peak memory of the process, GB")
+        bars = axes.barh(range(len(rows)), peaks, color=COLOURS[0], height=0.7)
+        axes.bar_label(bars, labels=[f"{peak:.2g}" for peak in peaks], padding=4, fontsize=8)
+        _finish(axes, rows, "peak memory, GB")
 
     return _figure(draw, len(rows), path)
 
@@ -166,17 +196,12 @@ PLOTS = (
 )
 
 
-def _bars(
-    axes: Axes, rows: Sequence[Row], values: Sequence[float], against: Callable[[Row], str]
-) -> None:
-    """Draw a horizontal bar for each row, the first on top, with its value and its standard."""
-    places = range(len(rows))
-    bars = axes.barh(places, values, color=COLOURS[0], height=0.7)
-    labels = [f"{value:.3g}  {against(row)}" for row, value in zip(rows, values, strict=True)]
-    axes.bar_label(bars, labels=labels, padding=4, fontsize=8)
-    axes.set_yticks(places, [row.stage for row in rows], fontsize=8)
+def _finish(axes: Axes, rows: Sequence[Row], what: str) -> None:
+    """Name the bars, the first on top."""
+    axes.set_yticks(range(len(rows)), [row.stage for row in rows], fontsize=8)
     axes.invert_yaxis()
-    axes.margins(x=0.35, y=0.01)
+    axes.margins(y=0.01)
+    axes.set_xlabel(what)
 
 
 def _figure(draw: Callable[[Axes], None], n_bars: int, path: Path) -> bool:

@@ -148,13 +148,17 @@ def test_the_page_shows_rows_figures_and_plots(tmp_path):
     assert "| stage of placement | 10 pixels | 2 s | 5/s | 0.25 of memory | 1.5 GB |" in text
     assert "pixels: 10,000" in text
     assert "| detail | 1.5 |" in text
-    for plot, said in (("peers", "28  umap-learn"), ("limits", "0.25  memory"), ("memory", "1.5")):
+    for plot, said in (
+        ("peers", "28 x umap-learn"),
+        ("limits", "0.25 of memory"),
+        ("memory", "1.5"),
+    ):
         assert f"plots/{plot}.svg" in text
         assert said in (tmp_path / "plots" / f"{plot}.svg").read_text()
 
 
 def test_a_page_without_peers_has_no_plot_of_them(tmp_path):
-    write_page({"gui": [result_of("a", peer="p", times_peer=2.0)]}, tmp_path)
+    write_page({"gui": [result_of("a", peer="p 1.0", times_peer=2.0)]}, tmp_path)
     assert (tmp_path / "plots" / "peers.svg").is_file()
     text = write_page({"gui": [result_of("a")]}, tmp_path).read_text()
     assert "plots/" not in text
@@ -162,7 +166,7 @@ def test_a_page_without_peers_has_no_plot_of_them(tmp_path):
 
 
 def test_the_same_results_give_the_same_bytes(tmp_path):
-    results = {"gui": [result_of("a", peer="p", times_peer=2.0)]}
+    results = {"gui": [result_of("a", peer="p 1.0", times_peer=2.0)]}
     once = write_page(results, tmp_path / "1").parent
     again = write_page(results, tmp_path / "2").parent
     for name in ("README.md", "plots/peers.svg"):
