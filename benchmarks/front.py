@@ -6,7 +6,8 @@ The figures of the front page, taken from what the benchmarks wrote: none is typ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.page import markdown_table
 
@@ -17,10 +18,47 @@ if TYPE_CHECKING:
     from benchmarks.record import Result, Row
 
 BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
-STAGES = {
-    "feature_pass": (),
-}
-"""Stages that the front page names, by benchmark."""
+
+
+class Entry(NamedTuple):
+    """A row of the front page: what it is called there, and where it comes from."""
+
+    label: str
+    benchmark: str
+    part: str
+    """How the names of the results begin that have the row."""
+    stage: str
+    place: int = 0
+    """Of rows with this stage, as for several sizes: which one."""
+
+
+FEATURES, SPECTRA = "feature pass, 2 threads", "with totals, 2 threads"
+TUTORIAL, LATENT, DENSITY = "the tutorial's cells", "latent space", "density clustering, groups"
+
+ENTRIES = (
+    Entry("all counts to line maps, 2 threads", "feature_pass", "feature pass", FEATURES),
+    Entry("the same", "feature_pass", "feature pass and Dask", FEATURES),
+    Entry("the same", "feature_pass", "feature pass and HyperSpy", FEATURES),
+    Entry("ingest of `.bcf`, 2 threads", "ingest", "ingest: .bcf", "ingest .bcf, 2 threads"),
+    Entry("ingest of `.emd`", "ingest", "ingest: .emd", "ingest .emd, 2 threads"),
+    Entry("ingest of `.h5oina`", "ingest", "ingest: .h5oina", "ingest .h5oina, 2 threads"),
+    Entry("the tutorial, load to z-score", "tutorial", TUTORIAL, "load to z-score"),
+    Entry("its UMAP", "tutorial", TUTORIAL, "UMAP"),
+    Entry("its mixture of 50 Gaussians", "tutorial", TUTORIAL, "mixture of 50"),
+    Entry("UMAP, fit and placement", "latent", LATENT, "fit and placement"),
+    Entry("UMAP, fit and placement", "latent", LATENT, "fit and placement", -1),
+    Entry("HDBSCAN", "clustering", DENSITY, "HDBSCAN", 1),
+    Entry("HDBSCAN", "clustering", DENSITY, "HDBSCAN", -1),
+    Entry("mixture of 50 Gaussians, a step", "mixture", "mixture", "EM step, 50 Gaussians"),
+    Entry("spectra of phases, with errors", "phases", "phases: spectra", SPECTRA),
+    Entry("abundance of 8 end-members", "phases", "phases: abundance", "least squares, 1 thread"),
+    Entry("statistics of regions", "phases", "phases: regions", "statistics of regions"),
+    Entry("frame after a zoom", "gui", "gui: frames", "frame after a zoom"),
+    Entry("lasso, relabel, frame", "gui", "gui: frames", "lasso to frame"),
+    Entry("100 tiles to phases and report", "scaling", "scaling: ", "all"),
+    Entry("100 tiles to phases and report", "scaling", "scaling: ", "all", -1),
+    Entry("feature pass, two workers", "scaling", "scaling: workers", "feature pass, two workers"),
+)
 
 
 class FrontPageError(ValueError):
@@ -29,21 +67,31 @@ class FrontPageError(ValueError):
 
 def figures(results: Mapping[str, list[Result]]) -> str:
     """Lay out the front page's rows, with the machine they were measured on."""
-    rows = [find(results, name, stage) for name, stages in STAGES.items() for stage in stages]
+    rows = [find(results, entry) for entry in ENTRIES]
+    names = {entry.benchmark for entry in ENTRIES}
     measured = {
-        f"{result.machine['cores']} cores of an {result.machine['processor']}"
-        for name in STAGES
+        f"{result.machine['cores']} cores ({result.machine['processor']})"
+        for name in names
         for result in results[name]
     }
     return f"Measured on {'; '.join(sorted(measured))}:\n\n{markdown_table(rows)}"
 
 
-def find(results: Mapping[str, list[Result]], name: str, stage: str) -> Row:
-    """Find a stage's row among a benchmark's results: that of the largest size, if several."""
-    found = [r for result in results.get(name, []) for r in result.rows if r.stage == stage]
+def find(results: Mapping[str, list[Result]], entry: Entry) -> Row:
+    """Find an entry's row among the results, and call it as the front page does."""
+    found = [
+        row
+        for result in results.get(entry.benchmark, [])
+        if result.name.startswith(entry.part)
+        for row in result.rows
+        if row.stage == entry.stage
+    ]
     if not found:
-        raise FrontPageError(f"The results of {name} have no row called {stage!r}.")
-    return max(found, key=lambda row: row.size)
+        raise FrontPageError(
+            f"The results of {entry.benchmark} have no row called {entry.stage!r} in a part "
+            f"called {entry.part!r}."
+        )
+    return replace(found[entry.place], stage=entry.label)
 
 
 def with_figures(page: str, results: Mapping[str, list[Result]]) -> str:

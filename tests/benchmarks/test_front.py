@@ -32,11 +32,15 @@ def test_the_front_page_shows_what_was_measured():
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    monkeypatch.setattr(front, "STAGES", {"gui": ("zoom",)})
-    rows = [Row(stage="zoom", size=10.0, seconds=2.0, peer="it", times_peer=3.0)]
-    rows.append(Row(stage="another", size=7.0, seconds=2.0))
-    rows.append(Row(stage="zoom", size=3.0, seconds=1.0))  # The largest is shown.
-    write_results([Result("gui", {}, {}, rows, MACHINE)], tmp_path / "gui.json")
+    entries = (front.Entry("a zoom", "gui", "gui: f", "zoom", -1),)
+    monkeypatch.setattr(front, "ENTRIES", entries)
+    rows = [Row(stage="zoom", size=3.0, seconds=1.0), Row(stage="another", size=7.0, seconds=2.0)]
+    rows.append(Row(stage="zoom", size=10.0, seconds=2.0, peer="it", times_peer=3.0))
+    parts = [
+        Result("gui: frames", {}, {}, rows, MACHINE),
+        Result("page", {}, {}, rows[:1], MACHINE),
+    ]
+    write_results(parts, tmp_path / "gui.json")
     return known_results(tmp_path)
 
 
@@ -47,7 +51,7 @@ def test_figures_take_the_place_between_the_marks(results, tmp_path):
     text = (tmp_path / "page.md").read_text()
     assert text.startswith("# Title\n\nBefore.\n")
     assert text.endswith("\nAfter.\n")
-    assert "| zoom | 10 pixels | 2 s | 5/s | 3 x it |" in text
+    assert "| a zoom | 10 pixels | 2 s | 5/s | 3 x it |" in text
     assert "another" not in text
     assert "old" not in text
     assert entry.main(arguments) == 0
@@ -55,10 +59,10 @@ def test_figures_take_the_place_between_the_marks(results, tmp_path):
 
 
 def test_a_stage_that_was_not_measured_is_named(results, monkeypatch):
-    monkeypatch.setattr(front, "STAGES", {"gui": ("lasso",)})
+    monkeypatch.setattr(front, "ENTRIES", (front.Entry("", "gui", "gui: f", "lasso"),))
     with pytest.raises(front.FrontPageError, match="gui have no row called 'lasso'"):
         front.with_figures(PAGE, results)
-    monkeypatch.setattr(front, "STAGES", {"latent": ("fit",)})
+    monkeypatch.setattr(front, "ENTRIES", (front.Entry("", "latent", "", "zoom"),))
     with pytest.raises(front.FrontPageError, match="latent"):
         front.with_figures(PAGE, results)
 
