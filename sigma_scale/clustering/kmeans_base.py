@@ -11,7 +11,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from sigma_scale.clustering.lloyd import first_centres, nearest
-from sigma_scale.clustering.mixture_base import SMALL_ROWS
 from sigma_scale.clustering.row_checks import check_different, check_n_fit, one_thread
 from sigma_scale.clustering.row_source import RowSource
 from sigma_scale.errors import ParameterError, ShapeMismatchError
@@ -25,7 +24,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["StreamedKMeans", "fitted_state", "shell_of"]
+__all__ = ["SMALL_ROWS", "StreamedKMeans", "fitted_state", "shell_of"]
+
+SMALL_ROWS = 100_000
+"""Rows up to which scikit-learn itself fits, so that the results are its own."""
 
 _LEAST_DIFFERENT = 2
 

@@ -29,14 +29,11 @@ class GaussianMixture(StreamedMixture, SklearnGaussianMixture):  # type: ignore[
     """
     Gaussian mixture fitted to any number of rows by EM that keeps sums alone.
 
-    Up to 100,000 rows the fit is scikit-learn's own. With more, each EM step is one pass over the
-    rows in batches, which are cut by row number: the result is the same to the last bit for any
-    chunking of the rows and any number of threads, and there is never an array of rows by
-    components (but for the result of ``predict_proba``). From the same start the steps are those
-    of scikit-learn but for rounding.
-
-    On either side of the 100,000 rows the start differs: k-means sees all rows on this side, and
-    100,000 of them on the other, where the remaining rows go to the nearest centre.
+    Each EM step is one pass over the rows in batches, which are cut by row number: the result is
+    the same to the last bit for any chunking of the rows and any number of threads, and there is
+    never an array of rows by components (but for the result of ``predict_proba``). The start and
+    the steps are those of scikit-learn, and so is the result, but for rounding; of more than
+    100,000 rows k-means sees a sample of 100,000, and the others go to the nearest centre.
 
     Parameters
     ----------
@@ -47,17 +44,15 @@ class GaussianMixture(StreamedMixture, SklearnGaussianMixture):  # type: ignore[
     n_fit : int, optional
         Rows to fit on at most, a uniform sample of them; None: all.
     engine : {"auto", "cpu", "gpu"}, default: "auto"
-        Where more than 100,000 rows are evaluated; with ``"gpu"`` any number of rows, by CuPy.
-        Results of the two agree to rounding, not to the last bit.
+        Where the rows are evaluated; on a GPU by CuPy. ``"auto"`` leaves up to 100,000 rows to the
+        processor. Results of the two agree to rounding, not to the last bit.
     random_state : int, RandomState or None, default: None
         Seed of the sample and of the start.
     tol, reg_covar, max_iter, n_init, init_params, weights_init, means_init, precisions_init, \
 warm_start, verbose, verbose_interval
-        As in :class:`sklearn.mixture.GaussianMixture`, and so are the attributes. Steps over more
-        than 100,000 rows are logged (level DEBUG), not printed.
+        As in :class:`sklearn.mixture.GaussianMixture`, and so are the attributes. Steps are
+        logged (level DEBUG), not printed.
     """
-
-    _reference = SklearnGaussianMixture
 
     def __init__(
         self,

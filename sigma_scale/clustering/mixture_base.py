@@ -13,12 +13,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from sigma_scale.clustering.mixture_em import run_em
-from sigma_scale.clustering.mixture_starts import start_moments
+from sigma_scale.clustering.mixture_starts import SAMPLE_ROWS, start_moments
 from sigma_scale.clustering.row_checks import (
     check_different,
     check_n_fit,
     is_positive,
-    one_thread,
 )
 from sigma_scale.clustering.row_source import BATCH_ROWS, RowSource
 from sigma_scale.compute import check_memory
@@ -37,23 +36,18 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["SMALL_ROWS", "StreamedMixture"]
+__all__ = ["StreamedMixture"]
 
 _LOGGER = logging.getLogger(__name__)
-
-SMALL_ROWS = 100_000
-"""Rows up to which scikit-learn itself fits, so that the results are its own."""
 
 
 class StreamedMixture(ABC):
     """
     Fit and application of a mixture batch by batch, over an estimator of scikit-learn.
 
-    A subclass has that estimator as its second base, names it in ``_reference``, and says how
-    sums over the rows become a model and a model its attributes.
+    A subclass has that estimator as its second base, and says how sums over the rows become a model
+    and a model its attributes.
     """
-
-    _reference: type[Any]
 
     # Attributes and parameters of the estimators.
     n_components: int
@@ -115,11 +109,9 @@ class StreamedMixture(ABC):
             len(source),
             n_rows,
         )
-        if len(source) <= SMALL_ROWS and self.engine != "gpu":
-            attributes = self._fitted_by_reference(source)
-        else:
-            attributes = self._fitted_by_streaming(source, engine)
-        for name, value in attributes.items():
+        if self.engine == "auto" and len(source) <= SAMPLE_ROWS:
+            engine = "cpu"
+        for name, value in self._fitted(source, engine).items():
             setattr(self, name, value)
         return self
 
@@ -301,26 +293,7 @@ class StreamedMixture(ABC):
         except (ValueError, TypeError) as error:
             raise ParameterError(f"The Gaussian mixture cannot be fitted: {error}") from error
 
-    def _fitted_by_reference(self, source: RowSource) -> dict[str, Any]:
-        """Let scikit-learn fit few rows, in an object of its own."""
-        rows = source.take(np.arange(len(source)))
-        known = self._reference().get_params()
-        parameters = {name: getattr(self, name) for name in known}
-        model = self._reference(**parameters)
-        if self.warm_start and hasattr(self, "converged_"):
-            vars(model).update({k: v for k, v in vars(self).items() if k.endswith("_")})
-        try:
-            with one_thread():
-                model.fit(rows)
-        except ValueError as error:
-            raise ParameterError(f"The Gaussian mixture cannot be fitted: {error}") from error
-        return {
-            name: value
-            for name, value in vars(model).items()
-            if name.endswith("_") and name not in {"n_features_in_", "feature_names_in_"}
-        }
-
-    def _fitted_by_streaming(self, source: RowSource, engine: str) -> dict[str, Any]:
+    def _fitted(self, source: RowSource, engine: str) -> dict[str, Any]:
         generator = random_generator(self.random_state)
         goes_on = self.warm_start and hasattr(self, "converged_")
         best: Fit[Any] | None = None

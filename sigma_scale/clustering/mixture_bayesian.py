@@ -32,8 +32,7 @@ class BayesianGaussianMixture(StreamedMixture, SklearnBayesianGaussianMixture): 
     """
     Variational Gaussian mixture fitted to any number of rows by EM that keeps sums alone.
 
-    Up to 100,000 rows the fit is scikit-learn's own; with more it streams, as
-    :class:`GaussianMixture` does and with the same promises.
+    It goes as :class:`GaussianMixture` does, with the same promises.
 
     Parameters
     ----------
@@ -44,7 +43,7 @@ class BayesianGaussianMixture(StreamedMixture, SklearnBayesianGaussianMixture): 
     n_fit : int, optional
         Rows to fit on at most, a uniform sample of them; None: all.
     engine : {"auto", "cpu", "gpu"}, default: "auto"
-        Where more than 100,000 rows are evaluated; with ``"gpu"`` any number of rows, by CuPy.
+        Where the rows are evaluated, as in :class:`GaussianMixture`.
     random_state : int, RandomState or None, default: None
         Seed of the sample and of the start.
     tol, reg_covar, max_iter, n_init, init_params, weight_concentration_prior_type, \
@@ -53,8 +52,6 @@ covariance_prior, warm_start, verbose, verbose_interval
         As in :class:`sklearn.mixture.BayesianGaussianMixture`, and so are the attributes. The
         lower bound grows with the number of rows, and with it what ``tol`` means.
     """
-
-    _reference = SklearnBayesianGaussianMixture
 
     def __init__(
         self,

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.cluster import KMeans
 
-from sigma_scale.clustering.lloyd import first_centres, label_moments, lloyd
+from sigma_scale.clustering.lloyd import first_centres, label_moments
 from sigma_scale.clustering.mixture_moments import Moments
-from sigma_scale.clustering.row_source import RowSource
+from sigma_scale.clustering.row_checks import one_thread
 from sigma_scale.errors import ParameterError
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
     from numpy.typing import NDArray
+
+    from sigma_scale.clustering.row_source import RowSource
 
     Floats = NDArray[np.float64]
 
@@ -23,8 +26,6 @@ STARTS = ("kmeans", "k-means++", "random", "random_from_data")
 
 SAMPLE_ROWS = 100_000
 """Rows that centres to begin with are found on."""
-
-_TOLERANCE, _MOST_STEPS = 1e-4, 300  # of k-means, as in scikit-learn
 
 
 def start_moments(
@@ -40,9 +41,9 @@ def start_moments(
     n_components : int
         Number of components.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}
-        How: k-means on a sample of 100,000 rows, and each row to the nearest centre;
-        "k-means++" and "random_from_data": one row of the sample each; "random": a random part
-        of each row to each component.
+        How, as in scikit-learn: k-means on a sample of 100,000 rows (all, where they are fewer),
+        and each row to the nearest centre; "k-means++" and "random_from_data": one row of the
+        sample each; "random": a random part of each row to each component.
     generator : RandomState
         Source of chance.
 
@@ -64,11 +65,11 @@ def start_moments(
     sample = source.sample(SAMPLE_ROWS, random_state=generator)
     if init_params == "random_from_data":
         return row_moments(sample[generator.choice(len(sample), n_components, replace=False)])
-    centres = first_centres(sample, n_components, generator)
     if init_params == "k-means++":
-        return row_moments(centres)
-    found = lloyd(RowSource(sample), centres, tol=_TOLERANCE, max_iter=_MOST_STEPS)
-    return label_moments(source, found.centres)
+        return row_moments(first_centres(sample, n_components, generator))
+    with one_thread():
+        found = KMeans(n_components, n_init=1, random_state=generator).fit(sample)
+    return label_moments(source, found.cluster_centers_)
 
 
 def row_moments(rows: Floats) -> Moments:

@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
-from sigma_scale.clustering import kmeans_base, mixture_base
+from sigma_scale.clustering import kmeans_base
 from sigma_scale.clustering.birch import Birch
 from sigma_scale.clustering.kmeans import KMeans, MiniBatchKMeans
 from sigma_scale.clustering.mixture import GaussianMixture
@@ -25,7 +25,6 @@ ESTIMATORS = [GaussianMixture, BayesianGaussianMixture, KMeans, MiniBatchKMeans,
 @pytest.mark.parametrize("kind", ESTIMATORS, ids=lambda kind: kind.__name__)
 def test_check_estimator(kind, rows, monkeypatch):
     if rows == "many":
-        monkeypatch.setattr(mixture_base, "SMALL_ROWS", 0)
         monkeypatch.setattr(kmeans_base, "SMALL_ROWS", 0)
     results = check_estimator(
         kind(), expected_failed_checks=EXPECTED.get(kind.__name__, {}), on_skip=None, on_fail=None

@@ -1,4 +1,4 @@
-"""The mixtures: scikit-learn's own results for few rows, the same steps for many, bad input."""
+"""The mixtures: scikit-learn's own results and steps, any chunking and sample, bad input."""
 
 import logging
 
@@ -11,7 +11,7 @@ from sklearn import mixture
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from sigma_scale import config
-from sigma_scale.clustering import mixture_base
+from sigma_scale.clustering import mixture_starts
 from sigma_scale.clustering.mixture import GaussianMixture
 from sigma_scale.clustering.mixture_bayesian import BayesianGaussianMixture
 from sigma_scale.clustering.row_source import BATCH_ROWS
@@ -42,11 +42,6 @@ def far_blobs(n_features: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return centres, centres[rng.integers(0, 4, 3000)] + rng.normal(size=(3000, n_features)) @ mixing
 
 
-@pytest.fixture
-def streaming(monkeypatch):
-    monkeypatch.setattr(mixture_base, "SMALL_ROWS", 0)
-
-
 def reference_of(kind):
     return getattr(mixture, kind.__name__)
 
@@ -60,7 +55,7 @@ def test_few_rows_are_treated_as_by_scikit_learn(kind, covariance_type):
     }  # fmt: skip
     ours, theirs = kind(**parameters).fit(rows), reference_of(kind)(**parameters).fit(rows)
     for name in LEARNED:
-        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-9)
     labels, probabilities = ours.predict_proba_max(rows)
     assert labels.dtype == np.int32
     assert probabilities.dtype == np.float32
@@ -82,7 +77,7 @@ def test_few_rows_are_treated_as_by_scikit_learn(kind, covariance_type):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 @pytest.mark.parametrize("n_features", [1, 2, 5])
-def test_steps_over_many_rows_are_those_of_scikit_learn(streaming, covariance_type, n_features):
+def test_steps_over_many_rows_are_those_of_scikit_learn(covariance_type, n_features):
     for seed in range(2):
         centres, rows = far_blobs(n_features, seed)
         start = {
@@ -107,7 +102,7 @@ def test_steps_over_many_rows_are_those_of_scikit_learn(streaming, covariance_ty
 @pytest.mark.parametrize("prior", ["dirichlet_process", "dirichlet_distribution"])
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 @pytest.mark.parametrize("n_features", [1, 2, 4])
-def test_variational_steps_are_those_of_scikit_learn(streaming, prior, covariance_type, n_features):
+def test_variational_steps_are_those_of_scikit_learn(prior, covariance_type, n_features):
     priors = {
         "mean_precision_prior": 3.0,
         "mean_prior": [99.0] * n_features,
@@ -137,7 +132,7 @@ def test_variational_steps_are_those_of_scikit_learn(streaming, prior, covarianc
 
 
 @pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random_from_data"])
-def test_every_start_finds_clear_clusters(streaming, init_params):
+def test_every_start_finds_clear_clusters(init_params):
     rows = blobs(4000)
     model = GaussianMixture(4, init_params=init_params, random_state=1, n_init=5, tol=1e-5).fit(
         rows
@@ -150,7 +145,7 @@ def test_every_start_finds_clear_clusters(streaming, init_params):
 
 
 @pytest.mark.parametrize("kind", BOTH)
-def test_chunks_and_threads_change_no_bit(streaming, kind):
+def test_chunks_and_threads_change_no_bit(kind):
     rows = blobs(2 * BATCH_ROWS + 77).astype(np.float32)
     parameters = {"n_components": 5, "random_state": 0, "max_iter": 6, "tol": 1e9}
     with dask.config.set(scheduler="sync"):
@@ -186,7 +181,7 @@ def test_the_batch_and_the_order_make_no_difference():
 def test_the_seam_between_few_and_many_rows_is_narrow(monkeypatch):
     rows = blobs(3000)
     few = GaussianMixture(4, random_state=0, tol=1e-6).fit(rows)
-    monkeypatch.setattr(mixture_base, "SMALL_ROWS", 2999)
+    monkeypatch.setattr(mixture_starts, "SAMPLE_ROWS", 2000)
     many = GaussianMixture(4, random_state=0, tol=1e-6).fit(rows)
     assert many.score(rows) == pytest.approx(few.score(rows), abs=1e-5)
 
@@ -209,9 +204,7 @@ def test_fits_on_a_seeded_sample_of_many_rows(kind, caplog):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", BOTH)
-@pytest.mark.parametrize("small", [True, False])
-def test_a_warm_start_goes_on(kind, small, monkeypatch):
-    monkeypatch.setattr(mixture_base, "SMALL_ROWS", 10_000 if small else 0)
+def test_a_warm_start_goes_on(kind):
     rows = blobs(3000)
     parameters = {"n_components": 4, "random_state": 2, "tol": 1e-9, "init_params": "random"}
     whole = kind(**parameters, max_iter=9).fit(rows)
@@ -224,7 +217,7 @@ def test_a_warm_start_goes_on(kind, small, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", BOTH)
-def test_too_few_steps_are_warned_of(streaming, kind):
+def test_too_few_steps_are_warned_of(kind):
     with pytest.warns(ConvergenceWarning, match="did not converge in 2 steps"):
         model = kind(n_components=4, max_iter=2, tol=1e-12, random_state=0).fit(blobs(1000))
     assert not model.converged_
@@ -247,7 +240,6 @@ def test_probabilities_of_all_components_respect_the_memory_limit():
         assert len(model.predict(rows)) == len(rows)
 
 
-@pytest.mark.parametrize("small", [True, False])
 @pytest.mark.parametrize("kind", BOTH)
 @pytest.mark.parametrize(
     ("parameters", "rows", "words"),
@@ -271,8 +263,7 @@ def test_probabilities_of_all_components_respect_the_memory_limit():
         ),
     ],
 )
-def test_bad_input_is_named(kind, parameters, rows, words, small, monkeypatch):  # noqa: PLR0917
-    monkeypatch.setattr(mixture_base, "SMALL_ROWS", 10_000 if small else 0)
+def test_bad_input_is_named(kind, parameters, rows, words):
     model = kind(**parameters)
     if "collapsed" in words and kind is BayesianGaussianMixture:
         pytest.skip("the prior keeps components from collapsing")
@@ -293,7 +284,7 @@ def test_bad_input_is_named(kind, parameters, rows, words, small, monkeypatch): 
         ({"precisions_init": [-1.0, 1.0], "covariance_type": "spherical"}, "positive definite"),
     ],
 )
-def test_bad_starts_are_named(streaming, parameters, words):
+def test_bad_starts_are_named(parameters, words):
     with pytest.raises(ParameterError, match=words):
         GaussianMixture(2, **parameters).fit(blobs(50))
 
@@ -307,15 +298,13 @@ def test_bad_starts_are_named(streaming, parameters, words):
         ({"covariance_prior": np.full((2, 2), np.nan)}, "covariance_prior"),
     ],
 )
-def test_bad_priors_are_named(streaming, parameters, words):
+def test_bad_priors_are_named(parameters, words):
     with pytest.raises(ParameterError, match=words):
         BayesianGaussianMixture(n_components=2, **parameters).fit(blobs(50))
 
 
-@pytest.mark.parametrize("small", [True, False])
 @pytest.mark.parametrize("kind", BOTH)
-def test_odd_features_are_fitted(kind, small, monkeypatch):
-    monkeypatch.setattr(mixture_base, "SMALL_ROWS", 10_000 if small else 0)
+def test_odd_features_are_fitted(kind):
     constant = np.column_stack([blobs(400)[:, 0], np.full(400, 3.0)])
     for rows in (constant, constant[:, :1], np.ones((30, 2))):
         n_components = 1 if rows.var() == 0 else 3
@@ -354,7 +343,6 @@ def test_the_gpu_path_fits_the_same_mixture(kind, monkeypatch):
 
     monkeypatch.setitem(__import__("sys").modules, "cupy", Twin())
     monkeypatch.setattr("sigma_scale.engines.gpu_obstacle", lambda needs: "")
-    monkeypatch.setattr(mixture_base, "SMALL_ROWS", 0)
     rows = blobs(3000)
     parameters = {"n_components": 4, "random_state": 0, "tol": 0.01}
     on_gpu = kind(**parameters, engine="gpu").fit(rows)

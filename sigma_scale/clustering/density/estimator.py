@@ -282,8 +282,10 @@ class HDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        DensityPlacer
-            A function of rows that :meth:`predict_proba_max` uses.
+        callable
+            It takes rows, shape (n, n_features), and the number of ``threads``, and gives what
+            :meth:`predict_proba_max` does. It can be pickled, and its ``save(folder)`` writes its
+            arrays to files of a new folder.
         """
         check_is_fitted(self)
         tree, cut = self._tree, self._cut
