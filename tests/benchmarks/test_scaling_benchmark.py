@@ -8,12 +8,6 @@ from benchmarks.scaling import growth, measuring, overhead, workers
 from benchmarks.scaling.__main__ import main
 
 
-@pytest.fixture(autouse=True)
-def _root_on_path(monkeypatch, request):
-    monkeypatch.syspath_prepend(str(request.config.rootpath))
-    monkeypatch.setenv("PYTHONPATH", str(request.config.rootpath))
-
-
 def run(part, tmp_path):
     out = tmp_path / "results.json"
     results = main(["--part", part, "--quick", "--out", str(out)])
@@ -38,6 +32,7 @@ def test_growth(tmp_path):
     limited = {row.stage for row in parts if row.of_limit}
     assert limited == {growth.COMPOSITION, growth.READS_MAP}
     assert result.figures["Rand index with the truth"] > 0.2
+    assert result.figures["Rand index with the truth, bins of one phase"] > 0.2
     assert result.figures["positions, rms error, pixels"] < 1
     assert result.figures["counts per pixel of the map"] == pytest.approx(25, rel=0.3)
 
@@ -51,6 +46,7 @@ def test_a_mosaic_is_compared_with_a_smaller_one():
         "limits": {growth.COMPOSITION: 0.5},
         "misplaced": 0.1,
         "rand": 0.9,
+        "rand, unmixed": 0.99,
     }
     *_, smaller = growth.table({**found, "pixels": 1_000_000}, None)
     ingest, composition, whole = growth.table(found, smaller)
@@ -59,6 +55,16 @@ def test_a_mosaic_is_compared_with_a_smaller_one():
     assert (whole.seconds, whole.peak_memory) == (5.0, 8)
     assert smaller.times_peer is None
     assert whole.times_peer == pytest.approx(4)
+    assert whole.peer == "the rate at 1 million pixels"
+
+
+def test_bins_of_one_phase_have_neighbours_of_that_phase():
+    truth = np.zeros((12, 15), np.int32)
+    assert growth.of_one_phase(truth, 9).shape == (2, 3)
+    truth[:, 9:] = 1
+    np.testing.assert_array_equal(growth.of_one_phase(truth, 9), [[True, False, False]] * 2)
+    truth[11, 0] = 2
+    assert not growth.of_one_phase(truth, 9)[1].any()
 
 
 @pytest.mark.slow
