@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
-from benchmarks.common import peak_memory, report_memory, seconds
+from benchmarks.common import LINES, peak_memory, report_memory, seconds
 from benchmarks.libraries import add_options, named, of_memory, run_library
 from benchmarks.limits import memory_read_rate
 from benchmarks.record import Result, Row, publish, scaled
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LINES = ["O_Ka", "Na_Ka", "Mg_Ka", "Al_Ka", "Si_Ka", "P_Ka", "K_Ka", "Ca_Ka", "Ti_Ka", "Fe_Ka"]
 KINDS = ("map", "groups")
 MIN_SAMPLES = 15
 PIXELS_PER_CLUSTER = 1000  # the smallest cluster is this fraction of all pixels

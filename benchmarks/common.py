@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.peers.programs.reporting import peak
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+LINES = ("O_Ka", "Na_Ka", "Mg_Ka", "Al_Ka", "Si_Ka", "P_Ka", "K_Ka", "Ca_Ka", "Ti_Ka", "Fe_Ka")
+"""X-ray lines of the synthetic maps' elements."""
 
 
 def seconds(function: Callable[[], object]) -> float:
@@ -56,13 +59,4 @@ def peak_memory(module: str, *arguments: str) -> dict[str, Any]:
 
 def report_memory(**details: Any) -> None:
     """Print this process's peak memory in bytes, with further details, as JSON."""
-    print(json.dumps({"peak": _own_peak(), **details}))
-
-
-def _own_peak() -> int:
-    """Peak memory of this program; that of getrusage begins with the program that started it."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    print(json.dumps({"peak": peak(), **details}))

@@ -31,12 +31,20 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 
-from benchmarks.common import median_ratio, peak_memory, report_memory, rounds, seconds
+from benchmarks.common import (
+    LINES,
+    median_ratio,
+    peak_memory,
+    report_memory,
+    rounds,
+    seconds,
+)
 from benchmarks.libraries import named
 from benchmarks.peers import run_peer
 from benchmarks.record import Result, Row, publish
 from sigma_scale.export import export_counts
 from sigma_scale.features import feature_pass, line_channels
+from sigma_scale.files import size_of
 from sigma_scale.preprocess import rebin
 from sigma_scale.store import Encoding, open_map, write_map
 from sigma_scale.synthetic import synthetic_map
@@ -48,7 +56,6 @@ if TYPE_CHECKING:
 
     from sigma_scale.spectra import SpectrumImage
 
-LINES = ["O_Ka", "Na_Ka", "Mg_Ka", "Al_Ka", "Si_Ka", "P_Ka", "K_Ka", "Ca_Ka", "Ti_Ka", "Fe_Ka"]
 BIN = 2
 LIMIT = "reading and decompressing"
 
@@ -97,16 +104,11 @@ def read_and_decompress(path: Path, encoding: Encoding, threads: int) -> int:
         return sum(pool.map(one, files))
 
 
-def stored_bytes(folder: Path) -> int:
-    """Size of all files under a folder."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
 def write_dense(image: SpectrumImage, path: Path) -> None:
     """Write the peer's dense array, in the chunks that suit dask: 64 x 64 pixels."""
     compressor = BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle")
     counts = image.to_xarray().data.astype(np.uint8)
-    target = zarr.create_array(
+    target: Any = zarr.create_array(
         str(path),
         shape=counts.shape,
         dtype=np.uint8,
@@ -137,7 +139,7 @@ def alone(scale: Scale, compressor: str = "zstd") -> Result:
             ways[f"pass {n}"] = with_threads(n, lambda: pass_of(image))
         times = rounds(ways, scale.repeats)
         memory = peak_memory("benchmarks.feature_pass", "--memory-of", str(path))
-        stored = stored_bytes(path / "counts")
+        stored = size_of(path / "counts")
     result.rows = [
         Row(
             stage=f"feature pass, {n} thread{'s' * (n > 1)}",
@@ -227,7 +229,7 @@ def _in_turn(image: SpectrumImage, peer: Peer, scale: Scale, compressor: str) ->
     result.figures = {
         f"{name}, Mpx/s, 2 threads": side**2 / 1e6 / statistics.median(times["peer"]),
         f"{name}, peak memory, MB": report["peak"] / 1e6,
-        f"{name}, stored bytes per pixel": stored_bytes(peer.data) / side**2,
+        f"{name}, stored bytes per pixel": size_of(peer.data) / side**2,
     }
     return result
 

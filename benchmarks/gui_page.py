@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-LINES = tuple(f"{name}_Ka" for name in ("O", "Na", "Mg", "Al", "Si", "P", "K", "Ca", "Ti", "Fe"))
+from benchmarks.common import LINES
+
 COUNTS = 25.0
 GRAIN = 40
 WAIT_MS = 120_000

@@ -36,7 +36,7 @@ from sklearn.manifold import trustworthiness
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
-from benchmarks.common import peak_memory, report_memory, seconds
+from benchmarks.common import LINES, peak_memory, report_memory, seconds
 from benchmarks.libraries import add_options, named, of_memory, run_library
 from benchmarks.limits import memory_read_rate
 from benchmarks.record import Result, Row, publish
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LINES = ["O_Ka", "Na_Ka", "Mg_Ka", "Al_Ka", "Si_Ka", "P_Ka", "K_Ka", "Ca_Ka", "Ti_Ka", "Fe_Ka"]
 RARE = 10
 """Number of the rare phase."""
 BATCH = 2**20

@@ -15,8 +15,9 @@ import argparse
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -131,13 +132,19 @@ def measure_chunks(folder: Path, side: int, counts: float) -> Result:
     result.figures["stored bytes per pixel"] = stored / side**2
     for threads in THREADS:
         with ThreadPoolExecutor(threads) as pool:
-            reading = best(lambda pool=pool: list(pool.map(read_file, files)), 3)
-            decoding = best(lambda pool=pool: list(pool.map(codec.decode, payloads)), 3)
+            reading = best(partial(_all_of, pool, read_file, files), 3)
+            decoding = best(partial(_all_of, pool, codec.decode, payloads), 3)
         plural = f"{threads} thread{'s' * (threads > 1)}"
         for verb, taken in (("read chunks, cached", reading), ("decompress chunks", decoding)):
             row = Row(stage=f"{verb}, {plural}", size=float(side**2), seconds=taken)
             result.rows.append(row)
     return result
+
+
+def _all_of(
+    pool: ThreadPoolExecutor, function: Callable[[Any], object], items: Sequence[object]
+) -> list[object]:
+    return list(pool.map(function, items))
 
 
 def measured(folder: Path, *, side: int, megabytes: int) -> Iterator[Result]:

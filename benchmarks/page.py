@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -28,7 +28,7 @@ COLOURS = ("#3b6ea5", "#c1666b")
 """Of what is faster, and of what is slower."""
 _LEAST_SHARE = 0.01
 _VERSION = re.compile(r"\d\.\d")
-STYLE = {
+STYLE: dict[Any, object] = {
     "svg.hashsalt": "sigma_scale",
     "svg.fonttype": "none",
     "font.family": "sans-serif",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
+import zipfile
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "ARCHIVE_DAMAGE",
+    "check_archive",
     "digest_of",
     "fingerprint_of",
     "remove_drafts",
@@ -23,6 +26,21 @@ __all__ = [
     "size_of",
     "write_atomically",
 ]
+
+# RuntimeError includes NotImplementedError, which zipfile raises for what it can't unpack, and
+# RecursionError of json; a size such as Infinity overflows.
+ARCHIVE_DAMAGE = (
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RuntimeError,
+    OverflowError,
+)
+"""What reading a damaged zip archive of ours, and the documents in it, may raise."""
 
 _PIECE = 2**20
 _SAMPLES, _SAMPLE = 256, 16 * 2**10
@@ -101,6 +119,29 @@ def _sync_names(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def check_archive(path: Path, archive: zipfile.ZipFile) -> None:
+    """
+    Refuse a zip archive whose entries can't be what they claim, before memory is taken for them.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The archive's file.
+    archive : zipfile.ZipFile
+        The archive, opened.
+
+    Raises
+    ------
+    ValueError
+        If entries are compressed, which ours never are, or claim more bytes than the file has.
+    """
+    entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError("its entries are compressed")
+    if sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise ValueError("its entries claim more bytes than the file has")
 
 
 def size_of(path: Path) -> int:

@@ -82,7 +82,18 @@ def test_every_public_name_says_what_it_is():
     assert silent == []
 
 
-@pytest.mark.parametrize("name", ["Components", "DemoResult", "StepStore"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "BinaryMapProfile",
+        "ClusterState",
+        "Components",
+        "DemoResult",
+        "PixelState",
+        "SegmentableDataset",
+        "StepStore",
+    ],
+)
 def test_what_public_calls_take_and_give_has_its_entry(name):
     (entry,) = [public for public in names.public_names("workflow") if public.name == name]
     assert names.public_path(entry.value) == entry.path

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from benchmarks.common import median_ratio, rounds, seconds
 from benchmarks.feature_pass import pass_of, read_and_decompress, with_threads
 from benchmarks.record import Result, Row
+from sigma_scale.files import size_of
 from sigma_scale.store import Encoding, open_map, write_map
 from sigma_scale.synthetic import synthetic_map
 
@@ -43,8 +44,7 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Result]:
     for name, encoding in ENCODINGS.items():
         path = folder / f"{name}.zarr"
         writing = seconds(partial(write_map, synthetic, path, encoding=encoding))
-        stored = sum(f.stat().st_size for f in (path / "counts").rglob("*") if f.is_file())
-        result.figures[f"{name}: bytes per pixel"] = stored / side**2
+        result.figures[f"{name}: bytes per pixel"] = size_of(path / "counts") / side**2
         result.figures[f"{name}: synthesis and writing, Mpx/s"] = side**2 / 1e6 / writing
         functions[name] = with_threads(2, partial(pass_of, open_map(path)))
         functions[f"{name}, limit"] = partial(read_and_decompress, path, encoding, 2)

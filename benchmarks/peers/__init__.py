@@ -82,7 +82,7 @@ def python_of(environment: str) -> Path:
     print(f"Making the environment of {environment} in {folder}", file=sys.stderr)
     shutil.rmtree(folder, ignore_errors=True)
     _run(_base_python(environment), "-m", "venv", folder)
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     _run(*install, "--no-deps", "-r", requirements)
     made.write_text(wanted)  # Last: an environment without it is made anew.
     return python

@@ -173,7 +173,7 @@ def make(wanted: Mosaic, folder: Path) -> dict[str, Any]:
     }
 
 
-def in_millions(pixels: int) -> str:
+def in_millions(pixels: float) -> str:
     """Say how many pixels a mosaic has."""
     return f"{pixels / 1e6:.0f} million pixels"
 
@@ -207,7 +207,7 @@ def agreed(
     truth = made.whole.labels.isel(
         y=slice(corner[0], corner[0] + BIN * side), x=slice(corner[1], corner[1] + BIN * side)
     ).compute()
-    known = rebin_labels(truth, (BIN, BIN))
+    known: Any = rebin_labels(truth, (BIN, BIN))
     shape = tuple(min(pair) for pair in zip(known.shape, part.shape, strict=True))
     cut = (slice(0, shape[0]), slice(0, shape[1]))
     found, known = np.asarray(part)[cut], np.asarray(known)[cut]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from sigma_scale.xray.continuum import snip_continuum
-from sigma_scale.xray.peaks import DEFAULT_RESOLUTION_MN_KA_EV, fwhm_kev
+from sigma_scale.xray.peaks import DEFAULT_RESOLUTION_MN_KA_EV, FWHM_PER_SIGMA, fwhm_kev
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FoundPeak", "find_peaks"]
 
-_FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 _LOWEST_KEV = 0.2  # below lie the detector's zero peak and its noise threshold
 _SMOOTHING_FWHM = 0.2  # of the width of a peak at 1 keV: smooths noise, hardly widens a peak
 _MINIMUM_SIGMAS = 8.0
@@ -107,7 +106,7 @@ def _fitted(
     expected = fwhm_kev(
         axis.offset_kev + place * axis.scale_kev, resolution_mn_ka_ev=resolution_mn_ka_ev
     )
-    sigma = expected / _FWHM_PER_SIGMA / axis.scale_kev
+    sigma = expected / FWHM_PER_SIGMA / axis.scale_kev
     reach = max(3, round(_FIT_HALF_WIDTH * expected / axis.scale_kev))
     low, high = max(place - reach, 0), min(place + reach + 1, spectrum.size)
     values = spectrum[low:high]

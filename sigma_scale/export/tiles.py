@@ -118,9 +118,7 @@ class DenseTiles:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Rows and columns of complete bins, and channels."""
-        rows, columns, channels = self.source.shape
-        factor_y, factor_x = self.processing.bin_factors
-        return rows // factor_y, columns // factor_x, channels
+        return self.processing.binned_shape(self.source.shape)
 
     @property
     def chunk_shape(self) -> tuple[int, int, int]:

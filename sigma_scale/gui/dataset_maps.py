@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from sigma_scale.workflow.datasets import SpectrumDataset
     from sigma_scale.workflow.image_dataset import ImageDataset
 
-__all__ = ["comparable_maps", "line_features", "map_names", "maps_of", "placed_image"]
+__all__ = [
+    "WINDOW_COUNTS",
+    "comparable_maps",
+    "line_features",
+    "map_names",
+    "maps_of",
+    "placed_image",
+]
+
+WINDOW_COUNTS = (
+    "Counts in the window of each line, background included; each map has its own contrast."
+)
+"""Caption of such maps."""
 
 _RAW, _BINNED, _NORMALISED = "raw", "binned", "normalised"
 

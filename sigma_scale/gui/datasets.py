@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sigma_scale import plot, xray
-from sigma_scale.gui.dataset_maps import line_features, maps_of, placed_image
+from sigma_scale.gui.dataset_maps import WINDOW_COUNTS, line_features, maps_of, placed_image
 from sigma_scale.gui.map_tables import image_table, map_table
 from sigma_scale.gui.view import View
 from sigma_scale.plot import FigurePanel
@@ -26,7 +26,6 @@ __all__ = ["search_energy_peak", "view_dataset", "view_im_dataset"]
 
 _IMAGE, _SUM = "Navigation image", "Sum spectrum"
 _RAW, _BINNED = "Elemental maps (raw)", "Elemental maps (binned)"
-_MAPS = "Counts in the window of each line, background included; each map has its own contrast."
 _IMAGES = "Intensity of each element; each map has its own contrast."
 
 
@@ -99,7 +98,7 @@ def view_dataset(
         panels[_SUM] = partial(_sum_spectrum, spectra, lines, search=search_energy)
         tables[_SUM] = partial(_sum_table, spectra)
     if lines:
-        caption = _IMAGES if spectra is None else _MAPS
+        caption = _IMAGES if spectra is None else WINDOW_COUNTS
         shown = {_RAW: maps_of(dataset, "raw")}
         if any(step["method"] == "rebin_signal" for step in dataset.recipe()):
             shown[_BINNED] = maps_of(dataset, "binned")

@@ -9,7 +9,7 @@ import numpy as np
 
 from sigma_scale import features, plot
 from sigma_scale.errors import ParameterError, ShapeMismatchError
-from sigma_scale.gui.dataset_maps import comparable_maps, map_names, maps_of
+from sigma_scale.gui.dataset_maps import WINDOW_COUNTS, comparable_maps, map_names, maps_of
 from sigma_scale.gui.map_tables import map_table
 from sigma_scale.gui.view import View
 from sigma_scale.plot import FigurePanel
@@ -33,7 +33,6 @@ __all__ = ["view_intensity_maps", "view_pixel_distributions", "view_rgb"]
 
 _MAP_DIMENSIONS = 3
 _MOST_CHANNELS = 3
-_MAPS = "Counts in the window of each line, background included; each map has its own contrast."
 
 
 def view_rgb(
@@ -113,7 +112,7 @@ def view_intensity_maps(spectra: Any, element_list: Sequence[str]) -> View:
 
     names = [str(name) for name in element_list]
     if isinstance(spectra, SpectrumImage):
-        return _map_view(features.line_intensity(spectra, names), _MAPS)
+        return _map_view(features.line_intensity(spectra, names), WINDOW_COUNTS)
     values = getattr(spectra, "data", spectra) if isinstance(spectra, xr.DataArray) else spectra
     values = values if hasattr(values, "shape") else np.asarray(values)
     if len(values.shape) != _MAP_DIMENSIONS or values.shape[2] != len(names):

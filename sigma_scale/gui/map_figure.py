@@ -12,7 +12,7 @@ from sigma_scale.gui.map_region import MapRegion, region_of
 from sigma_scale.gui.picture_figure import PictureFigure
 from sigma_scale.plot.contrast import contrast_limits
 from sigma_scale.plot.map_picture import ValuePicture
-from sigma_scale.plot.scale_bar import map_frame
+from sigma_scale.plot.scale_bar import MICROMETRES, map_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MapFigure", "frame_size", "link_maps", "map_grid", "value_map"]
 
-_MICROMETRES = {
-    "nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6,
-}  # fmt: skip
 _BAR = {
     "location": "bottom_left", "bar_length": 0.22, "bar_line_width": 3, "padding": 5, "margin": 6,
     "bar_line_color": "#ffffff", "label_text_color": "#ffffff", "label_text_font_size": "11px",
@@ -276,9 +273,9 @@ def scale_bar(image: xr.DataArray, x_range: Any) -> Any:
     frame = map_frame(image)
     ticks = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0]
     options: dict[str, Any] = dict(_BAR)
-    if frame.unit in _MICROMETRES:
+    if frame.unit in MICROMETRES:
         # The range counts pixels: the bar follows another one, in micrometres.
-        pixel = frame.width / image.sizes["x"] * _MICROMETRES[frame.unit]
+        pixel = frame.width / image.sizes["x"] * MICROMETRES[frame.unit]
         lengths = Range1d(start=pixel * x_range.start, end=pixel * x_range.end)
         follow = CustomJS(
             args={"seen": x_range, "lengths": lengths, "pixel": pixel},

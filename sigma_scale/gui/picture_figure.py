@@ -138,13 +138,6 @@ class PictureFigure:
             lambda: self._render(viewport), lambda frame: self._show(viewport, frame), self._failed
         )
 
-    def show_frame(self, viewport: Viewport, frame: NDArray[np.uint32]) -> None:
-        """Show a frame made elsewhere, unless another part is looked at by now."""
-        if viewport == self.viewport:
-            self._show(viewport, frame)
-        else:
-            self.refresh()
-
     def _show(self, viewport: Viewport, frame: NDArray[np.uint32]) -> None:
         # An image's first row lies at the smallest value of its axis, whichever way that runs.
         (x_low, x_high), (y_low, y_high) = sorted(viewport.x_range), sorted(viewport.y_range)

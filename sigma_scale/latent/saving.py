@@ -14,7 +14,7 @@ import numpy as np
 
 from sigma_scale import compute
 from sigma_scale.errors import FileFormatError, OutputExistsError, SourceNotFoundError
-from sigma_scale.files import save_file
+from sigma_scale.files import ARCHIVE_DAMAGE, check_archive, save_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,17 +27,6 @@ _SCHEMA = 1
 _DOCUMENT = "model.json"
 _SUFFIX = ".npy"
 _DTYPES = ("<f4", "<f8", "<i8")
-_DAMAGE = (
-    OSError,
-    EOFError,
-    zipfile.BadZipFile,
-    LookupError,
-    TypeError,
-    ValueError,
-    RuntimeError,
-    OverflowError,
-)
-"""What reading a damaged archive may raise."""
 
 
 def write_model(
@@ -115,7 +104,7 @@ def read_model(path: str | Path, kind: str) -> tuple[dict[str, NDArray[Any]], di
         raise SourceNotFoundError(f"There is no saved model {source}.")
     try:
         with zipfile.ZipFile(source) as archive:
-            _check_entries(source, archive)
+            check_archive(source, archive)
             document = _document(archive, kind)
             compute.check_memory(
                 2 * source.stat().st_size,
@@ -126,7 +115,7 @@ def read_model(path: str | Path, kind: str) -> tuple[dict[str, NDArray[Any]], di
         if document["sha256"] != _digests(entries):
             raise ValueError("its content is not what was written")
         arrays = {name.removesuffix(_SUFFIX): _array(entry) for name, entry in entries.items()}
-    except _DAMAGE as error:
+    except ARCHIVE_DAMAGE as error:
         raise FileFormatError(
             f"{source} is not a saved {kind} model, or is damaged: {error}. Models are written "
             "by their method save."
@@ -144,18 +133,10 @@ def _is_there(path: Path) -> bool:
 def _is_model(path: Path, kind: str) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_entries(path, archive)
+            check_archive(path, archive)
             return bool(_document(archive, kind))
-    except _DAMAGE:
+    except ARCHIVE_DAMAGE:
         return False
-
-
-def _check_entries(path: Path, archive: zipfile.ZipFile) -> None:
-    entries = archive.infolist()
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise ValueError("its entries are compressed")
-    if sum(entry.file_size for entry in entries) > path.stat().st_size:
-        raise ValueError("its entries claim more bytes than the file has")
 
 
 def _document(archive: zipfile.ZipFile, kind: str) -> dict[str, Any]:

@@ -13,7 +13,13 @@ from sigma_scale._lazy import lazy_exports
 if TYPE_CHECKING:
     from sigma_scale.mosaic.adding import add_tiles, register_added
     from sigma_scale.mosaic.checks import Finding
-    from sigma_scale.mosaic.composition import MosaicPlan, MosaicSource, compose
+    from sigma_scale.mosaic.composition import (
+        ChannelMap,
+        MosaicPlan,
+        MosaicSource,
+        PlannedTile,
+        compose,
+    )
     from sigma_scale.mosaic.dose import tile_doses
     from sigma_scale.mosaic.flipping import flip_layout
     from sigma_scale.mosaic.ingest import ingest_tiles
@@ -24,10 +30,12 @@ if TYPE_CHECKING:
     from sigma_scale.mosaic.writing import mosaic_attrs, write_mosaic
 
 __all__ = [
+    "ChannelMap",
     "Finding",
     "GridRule",
     "MosaicPlan",
     "MosaicSource",
+    "PlannedTile",
     "Registration",
     "Tile",
     "TileLayout",
@@ -45,10 +53,12 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_exports(
     __name__,
     {
+        "ChannelMap": "composition",
         "Finding": "checks",
         "GridRule": "placement",
         "MosaicPlan": "composition",
         "MosaicSource": "composition",
+        "PlannedTile": "composition",
         "Registration": "registration",
         "Tile": "tile",
         "TileLayout": "layout",

@@ -15,9 +15,16 @@ if TYPE_CHECKING:
         AnchoredSizeBar,
     )
 
-__all__ = ["MapFrame", "ScaleBar", "add_scale_bar", "map_frame", "scale_bar_length"]
+__all__ = [
+    "MICROMETRES",
+    "MapFrame",
+    "ScaleBar",
+    "add_scale_bar",
+    "map_frame",
+    "scale_bar_length",
+]
 
-_MICROMETRES = {
+MICROMETRES = {
     "nm": 1e-3,
     "µm": 1.0,
     "μm": 1.0,
@@ -27,6 +34,7 @@ _MICROMETRES = {
     "cm": 1e4,
     "m": 1e6,
 }
+"""Micrometres in each unit of length that coordinates may have."""
 _PIXEL = frozenset({"", "pixel", "pixels", "px"})
 _TARGET_SHARE = 0.22
 _GREATEST_RATIO = 10.0
@@ -181,16 +189,16 @@ def scale_bar_length(width: float, unit: str) -> ScaleBar:
     if unit == "pixel":
         pixels = max(1, round(_nice(max(target, 1.0))))
         return ScaleBar(float(pixels), f"{pixels} pixel" + ("s" if pixels > 1 else ""))
-    if unit not in _MICROMETRES:
+    if unit not in MICROMETRES:
         length = _nice(target)
         return ScaleBar(length, f"{length:g} {unit}")
-    micrometres = _nice(target * _MICROMETRES[unit])
+    micrometres = _nice(target * MICROMETRES[unit])
     shown, factor = "µm", 1.0
     if micrometres < 0.9:  # noqa: PLR2004 - half way between 0.5 and 1 on the scale of steps
         shown, factor = "nm", 1e-3
     elif micrometres > 900.0:  # noqa: PLR2004
         shown, factor = "mm", 1e3
-    return ScaleBar(micrometres / _MICROMETRES[unit], f"{micrometres / factor:.6g} {shown}")
+    return ScaleBar(micrometres / MICROMETRES[unit], f"{micrometres / factor:.6g} {shown}")
 
 
 def add_scale_bar(

@@ -121,9 +121,7 @@ class SpectrumImage:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Rows, columns (complete bins) and channels."""
-        rows, columns, channels = self.source.shape
-        factor_y, factor_x = self.processing.bin_factors
-        return rows // factor_y, columns // factor_x, channels
+        return self.processing.binned_shape(self.source.shape)
 
     @property
     def n_blocks(self) -> tuple[int, int]:

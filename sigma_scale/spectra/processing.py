@@ -40,6 +40,12 @@ class Processing:
         """Lowest channel of a pixel's total: what it is divided by, or else what it keeps."""
         return self.zeroed_below if self.total_from is None else self.total_from
 
+    def binned_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """Rows and columns of complete bins, and channels, of a map of a shape."""
+        rows, columns, channels = shape
+        factor_y, factor_x = self.bin_factors
+        return rows // factor_y, columns // factor_x, channels
+
     def recipe(self) -> dict[str, Any]:
         """Steps as plain values, for the attributes of a result."""
         return {

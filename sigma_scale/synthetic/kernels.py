@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from sigma_scale.spectra.bit_kernels import GOLDEN, lowest_bit, mix_bits, unit_share
+
 if TYPE_CHECKING:
     from typing import Any
 
@@ -24,39 +26,23 @@ if TYPE_CHECKING:
 __all__ = ["draw_events", "draw_totals", "label_pixels", "noisy_image"]
 
 _U = np.uint64
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
 _LOW_32 = np.uint64(0xFFFFFFFF)
 _ONE = np.uint64(1)
-
-# A power of two times this constant has its exponent's number in the top six bits.
-_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
-_EXPONENT = np.zeros(64, dtype=np.uint8)
-for _i in range(64):
-    _EXPONENT[((1 << _i) * int(_DE_BRUIJN) % 2**64) >> 58] = _i
-
-
-@njit(nogil=True, cache=True)
-def _mix(z: np.uint64) -> np.uint64:
-    z = (z ^ (z >> _U(30))) * _MIX_1
-    z = (z ^ (z >> _U(27))) * _MIX_2
-    return z ^ (z >> _U(31))
 
 
 @njit(nogil=True, cache=True)
 def _place_key(key: np.uint64, row: int, column: int) -> np.uint64:
-    return _mix(_mix(key + _GOLDEN * _U(row)) + _GOLDEN * _U(column))
+    return mix_bits(mix_bits(key + GOLDEN * _U(row)) + GOLDEN * _U(column))
 
 
 @njit(nogil=True, cache=True)
 def _random(key: np.uint64, number: np.uint64) -> np.uint64:
-    return _mix(key + _GOLDEN * (number + _ONE))
+    return mix_bits(key + GOLDEN * (number + _ONE))
 
 
 @njit(nogil=True, cache=True)
 def _uniform(key: np.uint64, number: np.uint64) -> float:
-    return float(_random(key, number) >> _U(11)) * 2.0**-53
+    return unit_share(_random(key, number))
 
 
 @njit(nogil=True, cache=True)
@@ -247,9 +233,8 @@ def draw_events(
                 bits = occupied[word]
                 occupied[word] = _U(0)
                 while bits != _U(0):
-                    lowest = bits & (~bits + _ONE)
-                    bits ^= lowest
-                    channel = (_U(word) << _U(6)) + _U(_EXPONENT[(lowest * _DE_BRUIJN) >> _U(58)])
+                    channel = (_U(word) << _U(6)) + lowest_bit(bits)
+                    bits &= bits - _ONE
                     gap = channel - previous
                     previous = channel
                     gap_low[k] = gap & _U(255)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sigma_scale.spectra.source import Scratch
 
-__all__ = ["Grains", "PlacedPhases", "SyntheticSource", "image_key", "lazy_image"]
+__all__ = ["Grains", "PlacedPhases", "SyntheticSource", "grey_levels", "lazy_image"]
 
 _IMAGE_CHUNK = 1024
 
@@ -30,9 +30,19 @@ def _key(seed: int, purpose: int) -> np.uint64:
     return np.uint64(np.random.SeedSequence([seed, purpose]).generate_state(1, np.uint64)[0])
 
 
-def image_key(seed: int) -> np.uint64:
-    """Key of an image's noise."""
-    return _key(seed, _IMAGE)
+def grey_levels(
+    labels: NDArray[np.int32],
+    origin: tuple[int, int],
+    seed: int,
+    level: NDArray[np.float64],
+    noise: float,
+) -> NDArray[np.uint16]:
+    """Make an image of the phases of a window, with a seed's noise; see :meth:`Grains.image`."""
+    from sigma_scale.synthetic.kernels import noisy_image
+
+    image = np.empty(labels.shape, dtype=np.uint16)
+    noisy_image(labels, origin, _key(seed, _IMAGE), level, noise, image)
+    return image
 
 
 class PlacedPhases(Protocol):
@@ -126,12 +136,7 @@ class Grains:
         numpy.ndarray, shape (rows, columns), uint16
             Grey levels.
         """
-        from sigma_scale.synthetic.kernels import noisy_image
-
-        image = np.empty(shape, dtype=np.uint16)
-        labels = self.labels(origin, shape)
-        noisy_image(labels, origin, image_key(self.seed), level, noise, image)
-        return image
+        return grey_levels(self.labels(origin, shape), origin, self.seed, level, noise)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ from sigma_scale.errors import ParameterError
 from sigma_scale.spectra.image import NAVIGATION
 from sigma_scale.synthetic.maps import GREY_NOISE, GREY_PER_Z, SyntheticMap, synthetic_map
 from sigma_scale.synthetic.sampling import poisson_tables
-from sigma_scale.synthetic.source import Grains, SyntheticSource, lazy_image
+from sigma_scale.synthetic.source import Grains, SyntheticSource, grey_levels, lazy_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,12 +59,7 @@ class ShiftedGrains:
         noise: float,
     ) -> NDArray[np.uint16]:
         """Image of a window of the tile; see :meth:`Grains.image`."""
-        from sigma_scale.synthetic.kernels import noisy_image
-        from sigma_scale.synthetic.source import image_key
-
-        image = np.empty(shape, dtype=np.uint16)
-        noisy_image(self.labels(origin, shape), origin, image_key(self.seed), level, noise, image)
-        return image
+        return grey_levels(self.labels(origin, shape), origin, self.seed, level, noise)
 
 
 @dataclass(frozen=True, eq=False)

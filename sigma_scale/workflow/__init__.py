@@ -15,11 +15,20 @@ if TYPE_CHECKING:
     from sigma_scale.workflow.outputs import OutputFolder
     from sigma_scale.workflow.pipeline import PhaseMapping, map_phases
     from sigma_scale.workflow.project import Project
-    from sigma_scale.workflow.segmenter import Components, PixelSegmenter
+    from sigma_scale.workflow.segmenter import (
+        BinaryMapProfile,
+        ClusterState,
+        Components,
+        PixelSegmenter,
+        PixelState,
+        SegmentableDataset,
+    )
     from sigma_scale.workflow.settings import RunSettings
     from sigma_scale.workflow.step_store import StepStore
 
 __all__ = [
+    "BinaryMapProfile",
+    "ClusterState",
     "Components",
     "DemoResult",
     "Experiment",
@@ -27,9 +36,11 @@ __all__ = [
     "OutputFolder",
     "PhaseMapping",
     "PixelSegmenter",
+    "PixelState",
     "Project",
     "RunSettings",
     "SEMDataset",
+    "SegmentableDataset",
     "StepStore",
     "TEMDataset",
     "map_phases",
@@ -41,6 +52,8 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_exports(
     __name__,
     {
+        "BinaryMapProfile": "segmenter",
+        "ClusterState": "segmenter",
         "Components": "segmenter",
         "DemoResult": "job",
         "Experiment": "experiment",
@@ -48,9 +61,11 @@ __getattr__, __dir__, _ = lazy_exports(
         "OutputFolder": "outputs",
         "PhaseMapping": "pipeline",
         "PixelSegmenter": "segmenter",
+        "PixelState": "segmenter",
         "Project": "project",
         "RunSettings": "settings",
         "SEMDataset": "datasets",
+        "SegmentableDataset": "segmenter",
         "StepStore": "step_store",
         "TEMDataset": "datasets",
         "map_phases": "pipeline",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sigma_scale.clustering.cluster import make_clusterer
 from sigma_scale.errors import ParameterError
 from sigma_scale.latent import UMAP
+from sigma_scale.workflow.settings import is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,13 +93,9 @@ def _check_kinds(model: str, defaults: Mapping[str, Any], given: Mapping[str, An
         if isinstance(default, str):
             right, kind = isinstance(value, str), "a word"
         elif isinstance(default, int):
-            right, kind = _is_whole(value), "a whole number"
+            right, kind = is_whole(value), "a whole number"
         else:
-            right, kind = _is_whole(value) or isinstance(value, float), "a number"
+            right, kind = is_whole(value) or isinstance(value, float), "a number"
             right = right or (default is None and not isinstance(value, str | bool))
         if not right:
             raise ParameterError(f"{name} of {model} must be {kind}, not {value!r}.")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

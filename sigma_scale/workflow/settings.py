@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from sigma_scale.errors import ParameterError, SourceNotFoundError
 
-__all__ = ["RunSettings"]
+__all__ = ["RunSettings", "is_whole"]
 
 _LATENT = {"n_neighbors": 15, "min_dist": 0.02, "n_landmarks": 20_000}
 _SEEDS = 2**32
@@ -96,13 +96,13 @@ class RunSettings:
             raise ParameterError(
                 f"remove_below_kev must be an energy in keV, not {self.remove_below_kev!r}."
             )
-        if not _is_whole(self.random_state) or not 0 <= self.random_state < _SEEDS:
+        if not is_whole(self.random_state) or not 0 <= self.random_state < _SEEDS:
             raise ParameterError(
                 "random_state must be a whole number from 0 to 2^32 - 1, not "
                 f"{self.random_state!r}."
             )
         if self.n_end_members is not None and not (
-            _is_whole(self.n_end_members) and self.n_end_members > 0
+            is_whole(self.n_end_members) and self.n_end_members > 0
         ):
             raise ParameterError(
                 f"n_end_members must be a whole number of 1 or more, not {self.n_end_members!r}."
@@ -186,7 +186,7 @@ def _names(what: str, values: object) -> tuple[str, ...]:
 def _bin(value: object) -> object:
     if value == "auto":
         return value
-    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(map(_is_whole, value)):  # noqa: PLR2004
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(map(is_whole, value)):  # noqa: PLR2004
         raise ParameterError(f"bin must be 'auto' or two whole numbers (x, y), not {value!r}.")
     return tuple(value)
 
@@ -208,12 +208,13 @@ def _k_factors(value: object) -> dict[str, float] | None:
     return {str(name): float(factor) for name, factor in value.items()}
 
 
-def _is_whole(value: object) -> bool:
+def is_whole(value: object) -> bool:
+    """Whether a setting is a whole number, which no truth value is."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, float) or _is_whole(value)
+    return isinstance(value, float) or is_whole(value)
 
 
 def _is_factor(value: object) -> bool:

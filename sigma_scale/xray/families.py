@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sigma_scale.xray.peaks import fwhm_kev
+from sigma_scale.xray.peaks import FWHM_PER_SIGMA, fwhm_kev
 from sigma_scale.xray.table import Shell, XrayLine, atomic_number, lines_of, symbols
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Family", "candidate_elements", "excited_families", "family_shape", "gaussian_peaks"]
 
-_FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 _SHELLS: tuple[Shell, ...] = ("K", "L", "M")
 _MINIMUM_OVERVOLTAGE = 1.2  # closer to the edge a family is too weak to see
 _FIRST_M = 72  # Hf
@@ -147,7 +146,7 @@ def gaussian_peaks(
         Counts per channel; a peak inside the axis sums to its area.
     """
     step = energy_kev[1] - energy_kev[0]
-    sigma = fwhm_kev(centres_kev, resolution_mn_ka_ev=resolution_mn_ka_ev) / _FWHM_PER_SIGMA
+    sigma = fwhm_kev(centres_kev, resolution_mn_ka_ev=resolution_mn_ka_ev) / FWHM_PER_SIGMA
     distance = (energy_kev[:, None] - centres_kev[None, :]) / sigma
     heights = areas * step / (sigma * math.sqrt(2.0 * math.pi))
     return np.asarray(np.exp(-0.5 * distance**2) @ heights)

@@ -13,7 +13,16 @@ from sigma_scale.xray.table import line_energy
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["DEFAULT_RESOLUTION_MN_KA_EV", "MINIMUM_FWHM_KEV", "fwhm_kev", "window_kev"]
+__all__ = [
+    "DEFAULT_RESOLUTION_MN_KA_EV",
+    "FWHM_PER_SIGMA",
+    "MINIMUM_FWHM_KEV",
+    "fwhm_kev",
+    "window_kev",
+]
+
+FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+"""Full width at half maximum of a Gaussian over its standard deviation."""
 
 DEFAULT_RESOLUTION_MN_KA_EV = 130.0
 """FWHM of the Mn Ka peak of a common silicon drift detector, in eV."""

@@ -10,12 +10,6 @@ from benchmarks import autoencoder
 from benchmarks.record import read_results
 
 
-@pytest.fixture(autouse=True)
-def _root_on_path(monkeypatch, request):
-    monkeypatch.syspath_prepend(str(request.config.rootpath))
-    monkeypatch.setenv("PYTHONPATH", str(request.config.rootpath))
-
-
 @pytest.mark.slow
 def test_autoencoder(tmp_path):
     path = tmp_path / "autoencoder.json"

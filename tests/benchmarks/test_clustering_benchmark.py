@@ -9,12 +9,6 @@ from benchmarks import clustering
 from benchmarks.record import Result, read_results
 
 
-@pytest.fixture(autouse=True)
-def _root_on_path(monkeypatch, request):
-    monkeypatch.syspath_prepend(str(request.config.rootpath))
-    monkeypatch.setenv("PYTHONPATH", str(request.config.rootpath))
-
-
 def rand_index(row):
     return float(re.search(r"Rand index of the labels (\S+),", row.agreement).group(1))
 

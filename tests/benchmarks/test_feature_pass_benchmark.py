@@ -10,12 +10,6 @@ from benchmarks import feature_pass
 from benchmarks.record import read_results
 
 
-@pytest.fixture(autouse=True)
-def _root_on_path(monkeypatch, request):
-    monkeypatch.syspath_prepend(str(request.config.rootpath))
-    monkeypatch.setenv("PYTHONPATH", str(request.config.rootpath))
-
-
 def test_one_thread_and_two_against_the_limit(tmp_path):
     path = tmp_path / "result.json"
     results = feature_pass.main(["--quick", "--no-peers", "--out", str(path)])

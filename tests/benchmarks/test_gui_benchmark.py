@@ -7,12 +7,6 @@ from benchmarks import gui, gui_page
 from benchmarks.record import read_results
 
 
-@pytest.fixture(autouse=True)
-def _root_on_path(monkeypatch, request):
-    monkeypatch.syspath_prepend(str(request.config.rootpath))
-    monkeypatch.setenv("PYTHONPATH", str(request.config.rootpath))
-
-
 @pytest.mark.slow
 def test_gui(tmp_path):
     out = tmp_path / "result.json"

@@ -8,12 +8,6 @@ from benchmarks.ingest.__main__ import main
 from benchmarks.record import read_results
 
 
-@pytest.fixture(autouse=True)
-def _root_on_path(monkeypatch, request):
-    monkeypatch.syspath_prepend(str(request.config.rootpath))
-    monkeypatch.setenv("PYTHONPATH", str(request.config.rootpath))
-
-
 def run(part, tmp_path):
     out = tmp_path / "results.json"
     results = main(["--part", part, "--quick", "--folder", str(tmp_path), "--out", str(out)])

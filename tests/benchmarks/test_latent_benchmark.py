@@ -9,12 +9,6 @@ from benchmarks import latent
 from benchmarks.record import read_results
 
 
-@pytest.fixture(autouse=True)
-def _root_on_path(monkeypatch, request):
-    monkeypatch.syspath_prepend(str(request.config.rootpath))
-    monkeypatch.setenv("PYTHONPATH", str(request.config.rootpath))
-
-
 @pytest.mark.slow
 def test_all_of_it(tmp_path):
     path = tmp_path / "latent.json"

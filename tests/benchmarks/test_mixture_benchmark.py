@@ -10,12 +10,6 @@ from benchmarks import mixture
 from benchmarks.record import read_results
 
 
-@pytest.fixture(autouse=True)
-def _root_on_path(monkeypatch, request):
-    monkeypatch.syspath_prepend(str(request.config.rootpath))
-    monkeypatch.setenv("PYTHONPATH", str(request.config.rootpath))
-
-
 def check_steps(step, labels):
     apart = re.search(r"means differ by (\S+) of", step.agreement)
     assert float(apart.group(1)) < 1e-9

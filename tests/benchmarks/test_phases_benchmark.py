@@ -1,16 +1,9 @@
 """The benchmarks of phases run, on toys, so that they don't rot."""
 
 import numpy as np
-import pytest
 
 from benchmarks.phases.__main__ import PARTS, main
 from benchmarks.record import Result, Row, read_results
-
-
-@pytest.fixture(autouse=True)
-def _root_on_path(monkeypatch, request):
-    monkeypatch.syspath_prepend(str(request.config.rootpath))
-    monkeypatch.setenv("PYTHONPATH", str(request.config.rootpath))
 
 
 def run(part, tmp_path):

@@ -10,12 +10,6 @@ from benchmarks import tutorial
 from benchmarks.record import read_results
 
 
-@pytest.fixture(autouse=True)
-def _root_on_path(monkeypatch, request):
-    monkeypatch.syspath_prepend(str(request.config.rootpath))
-    monkeypatch.setenv("PYTHONPATH", str(request.config.rootpath))
-
-
 def test_the_limit_inflates_every_chunk(tmp_path):
     counts = np.random.default_rng(0).integers(0, 9, (7, 5, 16), np.uint8)
     path = tmp_path / "map.hspy"

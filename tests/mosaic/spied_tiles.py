@@ -9,6 +9,7 @@ import numpy as np
 from sigma_scale import store
 from sigma_scale.mosaic import Tile, TileLayout, writing
 from sigma_scale.spectra import EnergyAxis, SpectrumImage
+from sigma_scale.synthetic import synthetic_tiles
 
 write_mosaic = partial(writing.write_mosaic, doses="equal")
 """Estimating doses would read parts of all tiles that are no stores."""
@@ -97,3 +98,9 @@ SIX = [*FOUR, (0, 2), (1, 2)]
 def stored_counts(path):
     """Counts of a store as a dense array."""
     return store.open_map(path).to_xarray().values
+
+
+def made_layout(grid=(2, 2), **details):
+    """Overlapping tiles with jitter, and their layout by the stage."""
+    made = synthetic_tiles(grid, (96, 96), overlap=0.25, jitter=2, channels=64, seed=4, **details)
+    return made, TileLayout.from_stage(made.images)

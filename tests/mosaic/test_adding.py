@@ -4,16 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from spied_tiles import FOUR, SIX, layout_of
+from spied_tiles import FOUR, SIX, layout_of, made_layout
 
 from sigma_scale.mosaic import TileLayout, register
 from sigma_scale.mosaic.adding import add_tiles, keep_places, register_added
-from sigma_scale.synthetic import synthetic_tiles
-
-
-def made_layout(grid=(2, 2), **details):
-    made = synthetic_tiles(grid, (96, 96), overlap=0.25, jitter=2, channels=64, seed=4, **details)
-    return made, TileLayout.from_stage(made.images)
 
 
 def test_tiles_to_add_are_placed_by_those_that_are_known(spies):

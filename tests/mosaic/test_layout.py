@@ -15,7 +15,6 @@ from sigma_scale.mosaic import GridRule, Tile, TileLayout
 from sigma_scale.spectra import EnergyAxis
 
 OPTIONS = {"scale_kev": 0.01}
-SHAPE = (9, 14)
 
 
 def names_by_cell(layout):

@@ -12,6 +12,7 @@ from spied_tiles import (
     Killed,
     Spied,
     layout_of,
+    made_layout,
     n_read,
     pasted,
     stored_counts,
@@ -29,7 +30,6 @@ from sigma_scale.mosaic.composition import MosaicPlan, compose
 from sigma_scale.mosaic.overview import registration_summary
 from sigma_scale.mosaic.writing import mosaic_attrs, restore_replaced
 from sigma_scale.spectra import SpectrumImage
-from sigma_scale.synthetic import synthetic_tiles
 
 
 def test_a_mosaic_is_written_with_what_it_is_made_of(spies, tmp_path):
@@ -153,11 +153,6 @@ def test_an_exchange_that_fails_leaves_the_old_store(spies, tmp_path, monkeypatc
     with pytest.raises(StoreError, match=r"can't be replaced.*complete at .*\.map\.zarr\.adding"):
         write_mosaic(layout_of(spies, SIX), path, overwrite=True)
     np.testing.assert_array_equal(stored_counts(path), pasted(spies, FOUR))
-
-
-def made_layout(grid=(2, 2), **details):
-    made = synthetic_tiles(grid, (96, 96), overlap=0.25, jitter=2, channels=64, seed=4, **details)
-    return made, TileLayout.from_stage(made.images)
 
 
 def test_the_registration_is_noted(tmp_path):

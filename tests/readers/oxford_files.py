@@ -16,7 +16,10 @@ import numpy as np
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy.typing as npt
+
 CHANNELS = 60
+SHAPE = (9, 14)
 
 
 @dataclass
@@ -105,6 +108,18 @@ def line_map(values: np.ndarray, number: int, line: str | None, *, as_bytes: boo
     if line is not None:
         attrs["X-ray Line"] = np.array([line.encode()]) if as_bytes else line
     return Entry(values.reshape(-1, 1).astype(np.float32), attrs)
+
+
+def per_pixel(
+    seed: int = 0, shape: tuple[int, int] = SHAPE, dtype: npt.DTypeLike = np.float32
+) -> np.ndarray:
+    """Random values of the pixels."""
+    return (np.random.default_rng(seed).random(shape) * 100).astype(dtype)
+
+
+def column(values: np.ndarray) -> Entry:
+    """Values of the pixels as Oxford stores them: one below the other."""
+    return Entry(values.reshape(-1, 1))
 
 
 def electron_image(images: dict[str, dict[str, np.ndarray]], **changes: Any) -> Technique:

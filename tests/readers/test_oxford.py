@@ -11,17 +11,17 @@ from oxford_files import (
     CHANNELS,
     Entry,
     Style,
+    column,
     eds,
     line_map,
     make_counts,
+    per_pixel,
     spectra,
     write_h5oina,
 )
 
 from sigma_scale.readers import read
 from sigma_scale.readers.oxford.source import chunk_shape_for
-
-SHAPE = (9, 14)
 
 
 def assemble(image):
@@ -39,14 +39,6 @@ def assemble(image):
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "Map Data 1.h5oina"
-
-
-def per_pixel(seed=0, shape=SHAPE, dtype=np.float32):
-    return (np.random.default_rng(seed).random(shape) * 100).astype(dtype)
-
-
-def column(values):
-    return Entry(values.reshape(-1, 1))
 
 
 # ---------------------------------------------------------------------------------- counts

@@ -7,24 +7,23 @@ import pickle
 
 import numpy as np
 import pytest
-from oxford_files import Entry, eds, electron_image, make_counts, write_h5oina
+from oxford_files import (
+    SHAPE,
+    Entry,
+    column,
+    eds,
+    electron_image,
+    make_counts,
+    per_pixel,
+    write_h5oina,
+)
 
 from sigma_scale.readers import read
-
-SHAPE = (9, 14)
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "Map Data 1.h5oina"
-
-
-def per_pixel(seed=0, shape=SHAPE, dtype=np.float32):
-    return (np.random.default_rng(seed).random(shape) * 100).astype(dtype)
-
-
-def column(values):
-    return Entry(values.reshape(-1, 1))
 
 
 def test_images_of_the_pixels(path):

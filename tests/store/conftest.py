@@ -10,12 +10,16 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Lets test modules share interrupted_source.py, whatever pytest's import mode.
+sys.path.insert(0, str(Path(__file__).parent))
 
 # moto's server, which can be told to answer the next requests of a method with an error.
 PROGRAM = """

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 import zarr
 from blake3 import blake3
+from interrupted_source import Interrupted
 
 from sigma_scale.errors import (
     CorruptChunkError,
@@ -117,24 +118,6 @@ def test_the_codec_refuses_arrays_it_cannot_hold(shape, dtype, chunks):
             compressors=None,
             filters=None,
         )
-
-
-class Interrupted(ArraySource):
-    """Counts whose second block can't be read at first, and which remember what was read."""
-
-    def __init__(self, data, fail):
-        super().__init__(data)
-        object.__setattr__(self, "fail", fail)
-        object.__setattr__(self, "read", [])
-
-    def read_block(self, row, column, scratch=None):
-        if self.fail and (row, column) == (1, 1):
-            raise KeyboardInterrupt
-        self.read.append((row, column))
-        return super().read_block(row, column)
-
-    def __dask_tokenize__(self):
-        return ("Interrupted", self.data.sum())
 
 
 def interrupt(counts, path, **details):

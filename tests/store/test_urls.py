@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from interrupted_source import Interrupted
 
 import sigma_scale
 from sigma_scale.errors import (
@@ -18,7 +19,7 @@ from sigma_scale.errors import (
     StoreError,
     UnfinishedStoreError,
 )
-from sigma_scale.spectra import ArraySource, EnergyAxis, SpectrumImage
+from sigma_scale.spectra import EnergyAxis, SpectrumImage
 from sigma_scale.store import (
     draft_results,
     is_store,
@@ -34,24 +35,6 @@ from sigma_scale.store import (
 )
 from sigma_scale.store.places import place_at, zarr_store
 from sigma_scale.store.remote import Objects
-
-
-class Interrupted(ArraySource):
-    """Counts whose last block can't be read at first, and which remember what was read."""
-
-    def __init__(self, data, fail):
-        super().__init__(data)
-        object.__setattr__(self, "fail", fail)
-        object.__setattr__(self, "read", [])
-
-    def read_block(self, row, column, scratch=None):
-        if self.fail and (row, column) == (1, 1):
-            raise KeyboardInterrupt
-        self.read.append((row, column))
-        return super().read_block(row, column)
-
-    def __dask_tokenize__(self):
-        return ("Interrupted", self.data.sum())
 
 
 def phases(start):

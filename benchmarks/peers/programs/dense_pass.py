@@ -16,6 +16,7 @@ import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.base import compute
 from reporting import report
 from steps import Steps
 
@@ -44,7 +45,7 @@ def main(path: str, folder: str, bin_size: str, windows: str) -> None:
     ranges = [slice(*map(int, window.split("-"))) for window in windows.split(",")]
     step = Steps()
     with dask.config.set(scheduler="threads", num_workers=THREADS), step("pass"):
-        results = dask.compute(*feature_pass(path, int(bin_size), ranges))
+        results = compute(*feature_pass(path, int(bin_size), ranges))
     for name, result in zip(("lines", "total", "sum_spectrum"), results, strict=True):
         np.save(Path(folder) / f"{name}.npy", result.to_numpy())
     report(**step.measures())

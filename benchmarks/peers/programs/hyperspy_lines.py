@@ -16,6 +16,7 @@ from pathlib import Path
 
 import dask
 import numpy as np
+from dask.base import compute
 from reporting import report
 from steps import Steps
 
@@ -39,7 +40,7 @@ def run(path: str, folder: Path, bin_size: int, way: str, lines: list[str]) -> S
     with step("lines"):
         maps = [m.data for m in signal.get_lines_intensity(lines)]
         results = [*maps, signal.data.sum(axis=2), signal.data.sum(axis=(0, 1))]
-        *maps, total, spectrum = dask.compute(*results) if way == "lazy" else results
+        *maps, total, spectrum = compute(*results) if way == "lazy" else results
     np.save(folder / "lines.npy", np.stack(maps, axis=-1))
     np.save(folder / "total.npy", total)
     np.save(folder / "sum_spectrum.npy", spectrum)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
+from sigma_scale.spectra.kernels import channel_step
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -206,7 +208,7 @@ def add_events(
                 start = cursor[to_y, to_x]
                 channel = _U(shift)
                 for j in range(n):
-                    channel += _U(gap_low[k + j]) | (_U(gap_high[k + j]) << _U(8))
+                    channel += channel_step(gap_low, gap_high, k + j)
                     to_channels[start + j] = channel
                     to_counts[start + j] = counts[k + j]
                 cursor[to_y, to_x] = start + n
@@ -320,7 +322,7 @@ def channels_fit(
     for p in range(per_pixel.shape[0]):
         channel = _U(0)
         for _ in range(per_pixel[p]):
-            channel += _U(gap_low[k]) | (_U(gap_high[k]) << _U(8))
+            channel += channel_step(gap_low, gap_high, k)
             k += _U(1)
         if per_pixel[p] > 0 and channel >= _U(n_channels):
             return False

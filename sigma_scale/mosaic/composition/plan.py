@@ -109,7 +109,7 @@ class MosaicPlan:
 
     @cached_property
     def maps(self) -> tuple[ChannelMap, ...]:
-        """Where the channels of each tile lie on the mosaic's axis."""
+        """Where the channels of each tile lie on the mosaic's axis: a :class:`ChannelMap` each."""
         known = {tile.energy: channel_map(tile.energy, self.energy) for tile in self.tiles}
         return tuple(known[tile.energy] for tile in self.tiles)
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
+from sigma_scale.spectra.bit_kernels import GOLDEN, mix_bits, unit_share
+from sigma_scale.spectra.kernels import channel_step
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -18,23 +21,8 @@ MOST_PARTS = 4
 """New channels that an old one of at most twice their width can lie in, and one to spare."""
 
 _U = np.uint64
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _DRAWN_SINGLY = 65_536
 """Counts in one channel of one pixel above which they are split as a whole."""
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _mixed(state: np.uint64) -> np.uint64:
-    """Mix bits as SplitMix64 does (Steele, Lea and Flood, OOPSLA 2014)."""
-    state = (state ^ (state >> _U(30))) * _U(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> _U(27))) * _U(0x94D049BB133111EB)
-    return state ^ (state >> _U(31))
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _even(state: np.uint64) -> float:
-    """Number from 0 up to 1 of some mixed bits."""
-    return float(_mixed(state) >> _U(11)) * 2.0**-53
 
 
 @njit(nogil=True, cache=True)
@@ -50,12 +38,12 @@ def _split_counts(
     """Distribute whole counts over new channels, ``lowest`` and those after it."""
     if n <= _DRAWN_SINGLY:
         for _ in range(n):
-            state += _GOLDEN
-            part = int(np.floor(low + ratio * _even(state))) - lowest
+            state += GOLDEN
+            part = int(np.floor(low + ratio * unit_share(mix_bits(state)))) - lowest
             parts[min(max(part, 0), parts.shape[0] - 1)] += 1
         return
     # Expected numbers, rounded up or down together by one draw: exact in sum and on average.
-    drawn = _even(state + _GOLDEN)
+    drawn = unit_share(mix_bits(state + GOLDEN))
     before = 0
     for part in range(parts.shape[0]):
         last = part == parts.shape[0] - 1
@@ -135,17 +123,17 @@ def rebin_events(
     for p in range(per_pixel.shape[0]):
         row, column = divmod(p, n_columns)
         place = (_U(row + corner[0]) << _U(32)) | _U(column + corner[1])
-        of_pixel = _mixed(_mixed(place + _GOLDEN) ^ seed)
+        of_pixel = mix_bits(mix_bits(place + GOLDEN) ^ seed)
         channel = _U(0)
         first = out
         for _ in range(per_pixel[p]):
-            channel += _U(gap_low[k]) | (_U(gap_high[k]) << _U(8))
+            channel += channel_step(gap_low, gap_high, k)
             if channel >= _U(n_old):
                 return np.int64(-1)
             low = start + ratio * float(channel)
             lowest = int(np.floor(low))
             if is_whole:
-                state = _mixed(of_pixel + _GOLDEN * (channel + _U(1)))
+                state = mix_bits(of_pixel + GOLDEN * (channel + _U(1)))
                 _split_counts(np.int64(counts[k]), state, low, ratio, lowest, parts)
             else:
                 _split_value(float(counts[k]), low, ratio, lowest, parts)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from sigma_scale.spectra.bit_kernels import lowest_bit
+
 if TYPE_CHECKING:
     from typing import Any
 
@@ -24,18 +26,6 @@ SEPARATOR = 65535
 
 _U = np.uint64
 _STRIDE = 2048
-
-
-def _first_bit_table() -> NDArray[np.uint8]:
-    """Position of the only set bit of ``x``, at ``(x * _DE_BRUIJN) >> 58``."""
-    table = np.zeros(64, dtype=np.uint8)
-    for bit in range(64):
-        table[(((1 << bit) * 0x03F79D71B4CB0A89) & (2**64 - 1)) >> 58] = bit
-    return table
-
-
-_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
-_BIT = _first_bit_table()
 
 
 @njit(nogil=True, cache=True)
@@ -164,15 +154,13 @@ def collect_events(
             upper = outer[o]
             outer[o] = 0
             while upper:
-                lowest = upper & (~upper + one)
-                upper ^= lowest
-                field = (_U(o) << _U(6)) | _U(_BIT[(lowest * _DE_BRUIJN) >> _U(58)])
+                field = (_U(o) << _U(6)) | lowest_bit(upper)
+                upper &= upper - one
                 bits = fields[field]
                 fields[field] = 0
                 while bits:
-                    lowest = bits & (~bits + one)
-                    bits ^= lowest
-                    channel = (field << _U(6)) | _U(_BIT[(lowest * _DE_BRUIJN) >> _U(58)])
+                    channel = (field << _U(6)) | lowest_bit(bits)
+                    bits &= bits - one
                     if seen[channel] > most or k >= room:
                         return -1
                     gap = channel - previous

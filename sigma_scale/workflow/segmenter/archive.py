@@ -11,6 +11,7 @@ import numpy as np
 
 from sigma_scale import compute
 from sigma_scale.errors import ShapeMismatchError, SourceNotFoundError, StoreError
+from sigma_scale.files import ARCHIVE_DAMAGE, check_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,21 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["KIND", "is_archive", "read_archive"]
 
 KIND = "pixel_segmenter"
-
-# RuntimeError includes NotImplementedError, which zipfile raises for what it can't unpack, and
-# RecursionError of json; a size such as Infinity overflows.
-_DAMAGE = (
-    OSError,
-    EOFError,
-    zipfile.BadZipFile,
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    RuntimeError,
-    OverflowError,
-)
-"""What reading a damaged archive may raise."""
 
 _LARGEST_JSON = 2**30
 _CODECS = ["bytes", "zstd"]
@@ -50,7 +36,7 @@ def is_archive(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return bool(_document(path, archive)["kind"] == KIND)
-    except _DAMAGE:
+    except ARCHIVE_DAMAGE:
         return False
 
 
@@ -98,7 +84,7 @@ def read_archive(
         raise StoreError(f"{path} is not a saved segmentation, or is damaged: {error}") from error
     except ShapeMismatchError:
         raise
-    except _DAMAGE as error:
+    except ARCHIVE_DAMAGE as error:
         raise StoreError(
             f"{path} is not a saved segmentation, or is damaged: {error}. "
             "States are zip archives made by save_state."
@@ -127,11 +113,7 @@ def _node(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
 
 def _document(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     """Document of an archive whose entries can be what they claim."""
-    entries = archive.infolist()
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise StoreError("its entries are compressed")
-    if sum(entry.file_size for entry in entries) > path.stat().st_size:
-        raise StoreError("its entries claim more bytes than the file has")
+    check_archive(path, archive)
     document = _node(archive, "zarr.json")["attributes"]["sigma_scale"]
     if not isinstance(document, dict):
         raise StoreError("its attributes are no document")

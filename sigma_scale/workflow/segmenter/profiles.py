@@ -76,13 +76,9 @@ class ClusterProfiles:
 
         Returns
         -------
-        binary_map : numpy.ndarray, shape (y, x), uint8
-            1 in these pixels.
-        binary_map_indices : tuple of numpy.ndarray
-            Their rows and columns.
-        spectra_profile : pandas.DataFrame
-            Columns ``energy`` in keV and ``intensity``, one row per channel: mean of the
-            processed spectra.
+        BinaryMapProfile
+            Of the tutorial's three: map of these pixels, their rows and columns, and the mean of
+            the processed spectra.
 
         Raises
         ------

@@ -54,7 +54,7 @@ class PixelSegmenter(ClusterAreas, EditableClusters, SavableClusters):
         Latent coordinates of the (binned) map's pixels: an array, a DataArray or a dask array.
         Pixels with NaN become noise; those in the gaps of a mosaic have no place in it, and
         belong to no cluster.
-    dataset : SEMDataset, TEMDataset or ImageDataset
+    dataset : SEMDataset, TEMDataset, ImageDataset or another SegmentableDataset
         The map, as it is processed now; processing it further doesn't change the segmenter.
     method : str or estimator, default: "BayesianGaussianMixture"
         "GaussianMixture", "BayesianGaussianMixture", "Kmeans", "MiniBatchKmeans", "Birch",
@@ -279,7 +279,7 @@ class PixelSegmenter(ClusterAreas, EditableClusters, SavableClusters):
 
     @property
     def state(self) -> ClusterState:
-        """Labels, names and colours as they are now: one object, which no edit changes."""
+        """Labels, names and colours as they are now: a :class:`ClusterState`, never changed."""
         return self._history.current
 
     @property

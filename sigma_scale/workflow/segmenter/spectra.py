@@ -27,14 +27,22 @@ _MAX_ITER = 200  # scikit-learn's own
 
 
 class BinaryMapProfile(NamedTuple):
-    """Where a cluster is, and its mean spectrum."""
+    """
+    Where a cluster is, and its mean spectrum.
+
+    Attributes
+    ----------
+    binary_map : numpy.ndarray, shape (y, x), uint8
+        1 in the pixels that count.
+    binary_map_indices : tuple of numpy.ndarray
+        Rows and columns of these pixels.
+    spectra_profile : pandas.DataFrame
+        Columns ``energy`` in keV and ``intensity``, one row per channel.
+    """
 
     binary_map: NDArray[np.uint8]
-    """1 in the pixels that count, shape (y, x)."""
     binary_map_indices: tuple[NDArray[np.intp], NDArray[np.intp]]
-    """Rows and columns of these pixels."""
     spectra_profile: pd.DataFrame
-    """Columns ``energy`` in keV and ``intensity``, one row per channel."""
 
 
 class MapSpectra:
