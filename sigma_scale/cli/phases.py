@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sigma_scale.store import Location
     from sigma_scale.workflow import PhaseMapping
 
-__all__ = ["demo", "run"]
+__all__ = ["check_demo", "check_run", "demo", "run"]
 
 
 @click.command()
@@ -40,11 +40,32 @@ def run(
     """Map the phases of SOURCE, a microscope's file or a store, and write a report."""
     from sigma_scale.workflow.job import run_job
 
-    output = output or Path(f"{source.stem}-phases")
+    output = output or _default_output(source)
     result = run_job(
         source, settings_of(chosen), output, overwrite=overwrite, options=pairs(option)
     )
     _say_phases(result, output)
+
+
+def check_run(
+    source: Location,
+    output: Path | None,
+    *,
+    overwrite: bool,
+    option: tuple[str, ...],
+    **chosen: Any,
+) -> None:
+    """Refuse before anything is started or read what is known to fail."""
+    from sigma_scale.workflow.outputs import OutputFolder
+    from sigma_scale.workflow.pipeline import check_unread
+
+    pairs(option)
+    OutputFolder(output or _default_output(source), overwrite=overwrite).check(source)
+    check_unread(settings_of(chosen))
+
+
+def _default_output(source: Location) -> Path:
+    return Path(f"{source.stem}-phases")
 
 
 @click.command()
@@ -69,11 +90,18 @@ def demo(output: Path, *, side: int, overwrite: bool, **chosen: Any) -> None:
     """Map the phases of a synthetic map and compare them with those it was made of."""
     from sigma_scale.workflow.job import run_demo
 
-    # Grains of the demonstration meet in sharp borders, which averaging would only blur.
-    settings = settings_of(chosen, normalisation=["zscore"])
-    found = run_demo(output, settings, side=side, overwrite=overwrite)
+    found = run_demo(output, settings_of(chosen), side=side, overwrite=overwrite)
     _say_phases(found.result, output)
     click.echo(f"Agreement with the known phases (adjusted Rand index): {found.agreement:.3f}")
+
+
+def check_demo(output: Path, *, overwrite: bool, side: int, **chosen: Any) -> None:  # noqa: ARG001
+    """Refuse before anything is started what is known to fail."""
+    from sigma_scale.workflow.outputs import OutputFolder
+    from sigma_scale.workflow.pipeline import check_unread
+
+    OutputFolder(output, overwrite=overwrite).check()
+    check_unread(settings_of(chosen))
 
 
 def _say_phases(result: PhaseMapping, output: Path) -> None:

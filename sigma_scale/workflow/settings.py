@@ -33,7 +33,8 @@ class RunSettings:
     remove_below_kev : float, optional
         Set the channels below this energy to zero, after the normalisation. None: keep all.
     normalisation : tuple of str
-        Steps on the feature maps: "neighbour_averaging", "zscore", "softmax".
+        Steps on the feature maps: "neighbour_averaging", "zscore", "softmax". Averaging helps maps
+        of few counts; where grains are small it makes a cluster of each kind of border.
     navigation : bool
         Take the navigation image as a further feature.
     latent : mapping
@@ -66,7 +67,7 @@ class RunSettings:
     bin: tuple[int, int] | Literal["auto"] = "auto"
     normalise: bool = True
     remove_below_kev: float | None = 0.1
-    normalisation: tuple[str, ...] = ("neighbour_averaging", "zscore")
+    normalisation: tuple[str, ...] = ("zscore",)
     navigation: bool = False
     latent: Mapping[str, Any] = field(default_factory=dict)
     clustering: str = "HDBSCAN"
