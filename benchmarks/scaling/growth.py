@@ -196,8 +196,7 @@ def agreed(
     """
     Rand indices with the known phases, of a part in the middle that fits the memory.
 
-    The first is that of all bins; the second that of bins in which, as in all their neighbours,
-    there is but one phase: features are averaged over neighbours, so that all others are mixtures.
+    The first is that of all bins, the second that of bins whose pixels are all of one phase.
     """
     shift = np.round((made.positions - layout.offsets).mean(axis=0)).astype(int)
     side = min(4096 // BIN, *labels.shape)
@@ -211,18 +210,17 @@ def agreed(
     shape = tuple(min(pair) for pair in zip(known.shape, part.shape, strict=True))
     cut = (slice(0, shape[0]), slice(0, shape[1]))
     found, known = np.asarray(part)[cut], np.asarray(known)[cut]
-    inside = (slice(1, -1), slice(1, -1))
-    unmixed = of_one_phase(np.asarray(truth)[: BIN * shape[0], : BIN * shape[1]], 3 * BIN)
+    unmixed = of_one_phase(np.asarray(truth)[: BIN * shape[0], : BIN * shape[1]])
     return (
         float(agreement(found, known)),
-        float(agreement(found[inside][unmixed], known[inside][unmixed])),
+        float(agreement(found[unmixed], known[unmixed])),
     )
 
 
-def of_one_phase(truth: NDArray[np.integer[Any]], window: int) -> NDArray[np.bool_]:
-    """Whether windows of pixels, one for every bin but those at the edges, hold but one phase."""
-    windows = sliding_window_view(truth, (window, window))[::BIN, ::BIN]
-    same: NDArray[np.bool_] = (windows == windows[..., :1, :1]).all(axis=(2, 3))
+def of_one_phase(truth: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    """Whether all pixels of a bin are of one phase, bin by bin."""
+    bins = sliding_window_view(truth, (BIN, BIN))[::BIN, ::BIN]
+    same: NDArray[np.bool_] = (bins == bins[..., :1, :1]).all(axis=(2, 3))
     return same
 
 
