@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from yaml import YAMLError
+
 __all__ = [
     "ARCHIVE_DAMAGE",
     "check_archive",
@@ -25,6 +27,7 @@ __all__ = [
     "save_file",
     "size_of",
     "write_atomically",
+    "yaml_fault",
 ]
 
 # RuntimeError includes NotImplementedError, which zipfile raises for what it can't unpack, and
@@ -249,3 +252,28 @@ def remove_drafts(folder: Path) -> None:
     for pattern in ("*.part", "*.partial"):
         for draft in folder.rglob(pattern):
             draft.unlink(missing_ok=True)
+
+
+def yaml_fault(error: YAMLError) -> str:
+    """
+    Say what is wrong with a text that is no YAML, and where, in one line.
+
+    The parser's own message calls every text "<unicode string>".
+
+    Parameters
+    ----------
+    error : yaml.YAMLError
+        What the parser raised.
+
+    Returns
+    -------
+    str
+    """
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or getattr(error, "context", None)
+    if mark is not None:
+        return f"line {mark.line + 1}, column {mark.column + 1}: {problem or 'no YAML'}"
+    position = getattr(error, "position", None)
+    if position is not None:
+        return f"character {position + 1} of the text is none that YAML allows"
+    return " ".join(str(error).split())

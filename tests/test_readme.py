@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +25,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+HIDE_PYTORCH = """
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, path=None, target=None: (
+    None if name.partition(".")[0] in ("torch", "safetensors") else find(name, path, target)
+)
+"""
 
 
 def code_blocks(language: str) -> list[str]:
@@ -72,6 +84,18 @@ def test_python_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     expected = image.spectrum(10, 20).to_numpy()
     np.testing.assert_array_equal(dataset["counts"][10, 20].to_numpy(), expected)
     assert int(dataset["total"][10, 20]) == expected.sum() > 0
+
+
+def test_imports_in_the_place_of_sigmas_need_no_extra() -> None:
+    """As after the plain install: without PyTorch, which autoencoders need when they are made."""
+    (block,) = [block for block in code_blocks("python") if "AutoEncoder" in block]
+    imports = [node for node in ast.parse(block).body if isinstance(node, ast.ImportFrom)]
+    assert "SEMDataset" in {alias.name for alias in imports[0].names}
+    code = "\n".join([HIDE_PYTORCH, *map(ast.unparse, imports)])
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("call", shown_commands())

@@ -93,7 +93,7 @@ class Calibration:
 
     def __str__(self) -> str:
         lines = [f"true = {self.gain:.6f} * measured {1000 * self.shift_kev:+.2f} eV"]
-        lines.append(f"{'line':>8}  {'measured':>12}  {'true':>12}  {'off by':>10}")
+        lines.append(f"{'line':>8}  {'measured':>12}  {'true':>12}  {'left after':>10}")
         lines += [
             f"{peak.line:>8}  {peak.measured_kev:8.4f} keV  {peak.true_kev:8.4f} keV  "
             f"{peak.residual_ev:+7.2f} eV{'' if peak.used else '  rejected'}"

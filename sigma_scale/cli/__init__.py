@@ -16,6 +16,7 @@ import sigma_scale
 from sigma_scale import compute, config
 from sigma_scale.cli import maps, mosaic, phases, view
 from sigma_scale.cli.cluster import connected, scheduler_options
+from sigma_scale.cli.mistakes import told
 from sigma_scale.errors import SigmaScaleError, SigmaScaleWarning
 
 if TYPE_CHECKING:
@@ -67,18 +68,18 @@ def cli(
     context.obj = where
 
 
-for command in (
-    phases.run,
-    phases.demo,
-    view.view,
-    maps.ingest,
-    mosaic.mosaic,
-    maps.export,
-    maps.calibrate,
-    maps.info,
-    maps.doctor,
+for command, check in (
+    (phases.run, phases.check_run),
+    (phases.demo, phases.check_demo),
+    (view.view, None),
+    (maps.ingest, maps.check_ingest),
+    (mosaic.mosaic, mosaic.check_mosaic),
+    (maps.export, None),
+    (maps.calibrate, None),
+    (maps.info, None),
+    (maps.doctor, None),
 ):
-    cli.add_command(connected(command))
+    cli.add_command(connected(command, check))
 
 
 def _note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
@@ -105,9 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
         try:
             cli.main(args=arguments, prog_name="sigma-scale", standalone_mode=False)
         except click.ClickException as error:
-            context = error.ctx if isinstance(error, click.UsageError) else None
-            hint = f" Try '{context.command_path} --help'." if context else ""
-            _fail(error.format_message() + hint)
+            _fail(told(error, cli, sys.argv[1:] if arguments is None else arguments))
         except (click.Abort, KeyboardInterrupt):
             click.echo("Interrupted. Run the same command again to go on.", err=True)
             sys.exit(_INTERRUPTED)

@@ -43,12 +43,25 @@ def scheduler_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def connected(command: click.Command) -> click.Command:
+def connected(command: click.Command, check: Callable[..., object] | None = None) -> click.Command:
     """
     Let a command work where the options of the group say.
 
     Not the group itself connects: then a mistake in a command's options, or its help, would
     come only after the workers have started.
+
+    Parameters
+    ----------
+    command : click.Command
+        The command.
+    check : callable, optional
+        Called with the command's arguments before any worker is started, to refuse what is known
+        to fail.
+
+    Returns
+    -------
+    click.Command
+        The same.
     """
     work = command.callback
     if work is None:
@@ -59,6 +72,8 @@ def connected(command: click.Command) -> click.Command:
         from sigma_scale import compute
 
         where = click.get_current_context().find_root().obj or {}
+        if check is not None:
+            check(*arguments, **options)
         with compute.connect(**_arguments(where)):
             return work(*arguments, **options)
 

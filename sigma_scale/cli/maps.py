@@ -9,6 +9,8 @@ import click
 from sigma_scale.cli.options import (
     LOCAL,
     PATH_OR_URL,
+    bins_of,
+    check_store_name,
     list_of,
     pairs,
     reader_option,
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from sigma_scale.store import Location
 
-__all__ = ["calibrate", "doctor", "export", "info", "ingest"]
+__all__ = ["calibrate", "check_ingest", "doctor", "export", "info", "ingest"]
 
 
 @click.command()
@@ -71,6 +73,11 @@ def ingest(
     if verify:
         pixels = store.verify_map(stored, image)
         click.echo(f"Verified: the counts of all {pixels:,} pixels agree with {source}.")
+
+
+def check_ingest(store_path: Location, **_: Any) -> None:
+    """Refuse before anything is started or read what is known to fail."""
+    check_store_name(store_path)
 
 
 @click.command()
@@ -132,9 +139,17 @@ def export(
     the counts per phase, and tables the proportions. In image files 0 is the background, phases
     have their label plus one, and regions their number.
     """
-    from sigma_scale.cli.results import Request, default_result, export_result, store_in
+    from sigma_scale.cli.results import (
+        Request,
+        check_counts_name,
+        default_result,
+        export_result,
+        store_in,
+    )
 
     what = default_result(target) if what is None else what
+    if what is None:
+        check_counts_name(target)
     if what not in {None, "counts"}:
         if bin_ is not None or dtype is not None or option:
             raise ParameterError(f"--bin, --dtype and --option are for counts, not for {what}.")
@@ -171,7 +186,7 @@ def _export_counts(
 
     image = readers.read(map_in(source), **pairs(option))
     if bin_ is not None:
-        image = preprocess.rebin(image, whole_numbers(bin_))
+        image = preprocess.rebin(image, bins_of(bin_))
     written = export_counts(image, target, overwrite=overwrite, dtype=dtype, level=level)
     rows, columns, channels = image.shape
     click.echo(f"{written}: {columns:,} x {rows:,} pixels, {channels:,} channels")

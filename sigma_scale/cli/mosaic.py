@@ -14,6 +14,7 @@ import click
 from sigma_scale.cli.options import (
     LOCAL,
     PATH_OR_URL,
+    check_store_name,
     pairs,
     reader_option,
 )
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from sigma_scale.mosaic import Registration, TileLayout
     from sigma_scale.store import Location
 
-__all__ = ["mosaic"]
+__all__ = ["check_mosaic", "mosaic"]
 
 
 @click.command()
@@ -104,7 +105,6 @@ def mosaic(source: Path, store_path: Location, *, option: tuple[str, ...], **cho
     An interrupted mosaic goes on where it stopped when the same command is given again.
     """
     job = _Job(source, store_path, pairs(option), chosen)
-    job.check()
     placed = job.placed()
     if placed is None:
         click.echo(f"{store_path} holds these tiles already.")
@@ -112,6 +112,14 @@ def mosaic(source: Path, store_path: Location, *, option: tuple[str, ...], **cho
     job.say(placed)
     if not chosen["plan_only"]:
         job.write(placed)
+
+
+def check_mosaic(
+    source: Path, store_path: Location, *, option: tuple[str, ...], **chosen: Any
+) -> None:
+    """Refuse before anything is started or read what would fail after hours."""
+    check_store_name(store_path)
+    _Job(source, store_path, pairs(option), chosen).check()
 
 
 @dataclass(frozen=True)

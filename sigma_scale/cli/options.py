@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = [
     "LOCAL",
     "PATH_OR_URL",
+    "bins_of",
+    "check_store_name",
     "list_of",
     "pairs",
     "reader_option",
@@ -71,7 +73,9 @@ def settings_options(command: Callable[..., None]) -> Callable[..., None]:
             help="YAML file of settings, such as `run` writes; further options change it.",
         ),
         click.option("--lines", metavar="A,B,...", help="X-ray lines, such as O_Ka,Si_Ka."),
-        click.option("--bin", "bin_", metavar="X,Y", help="Pixels per bin, or auto."),
+        click.option(
+            "--bin", "bin_", metavar="X,Y", help="Pixels per bin, such as 2,2 or 2; or auto."
+        ),
         click.option(
             "--normalisation",
             metavar="A,B,...",
@@ -88,7 +92,12 @@ def settings_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--latent", multiple=True, metavar="NAME=VALUE", help="Parameter of UMAP; repeatable."
         ),
-        click.option("--clustering", metavar="METHOD", help="HDBSCAN or GaussianMixture."),
+        click.option(
+            "--clustering",
+            metavar="METHOD",
+            help="HDBSCAN, GaussianMixture, BayesianGaussianMixture, KMeans, MiniBatchKMeans or "
+            "Birch.",
+        ),
         click.option(
             "--cluster-arg",
             multiple=True,
@@ -110,12 +119,12 @@ def settings_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def settings_of(chosen: dict[str, Any], **defaults: Any) -> RunSettings:
+def settings_of(chosen: dict[str, Any]) -> RunSettings:
     """Settings from a file, if one is named, changed by the options that are given."""
     from sigma_scale.workflow.settings import RunSettings, read_yaml
 
     file = chosen["settings_file"]
-    values: dict[str, Any] = read_yaml(file) if file else defaults
+    values: dict[str, Any] = read_yaml(file) if file else {}
     RunSettings.from_mapping(values)  # What is wrong in the file is said of the file alone.
     if chosen["lines"] is not None:
         values["lines"] = list_of(chosen["lines"])
@@ -140,13 +149,45 @@ def settings_of(chosen: dict[str, Any], **defaults: Any) -> RunSettings:
     return RunSettings.from_mapping(values)
 
 
+def check_store_name(path: Location) -> None:
+    """
+    Refuse to make a store under a name that says that it is something else.
+
+    Raises
+    ------
+    ParameterError
+        If the name has another ending than .zarr, and no store is there that has it already.
+    """
+    from sigma_scale.store import is_store
+
+    # A name such as map_1.5 has no ending that anyone could take for a format.
+    if path.suffix.lower() == ".zarr" or not path.suffix[1:2].isalpha() or is_store(path):
+        return
+    raise ParameterError(
+        f"A store's name ends in .zarr, not in {path.suffix} as {path} does. Call it "
+        f"{path.with_name(f'{path.stem}.zarr')}."
+    )
+
+
 def list_of(text: str) -> list[str]:
     """Split a text at its commas; "none" is an empty list."""
     return [] if text == "none" else [part.strip() for part in text.split(",") if part.strip()]
 
 
 def bin_of(text: str) -> object:
-    return text if text == "auto" else list(whole_numbers(text))
+    return text if text == "auto" else list(bins_of(text))
+
+
+def bins_of(text: str) -> tuple[int, int]:
+    """
+    Read the size of bins, such as ``2,3``, or ``2`` for ``2,2``.
+
+    Raises
+    ------
+    ParameterError
+        If there is something else.
+    """
+    return whole_numbers(f"{text},{text}" if text.strip().isdecimal() else text)
 
 
 def whole_numbers(text: str, name: str = "--bin") -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -11,7 +12,7 @@ import numpy as np
 from sigma_scale.errors import ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
     import xarray as xr
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["array_named", "field_of", "image_named", "result_names", "table_named"]
 
-_MADE_OF_LABELS = "regions, proportions, masks and figures"
+_MADE_OF_LABELS = ("regions", "proportions", "masks", "figures")
 _MEASURED = ("sum_spectrum", "images")
 _REMEDIES = {
     "proportions": "Write it to a name that ends in .csv or .parquet.",
@@ -62,8 +63,19 @@ def array_named(path: Location, what: str) -> xr.DataArray:
         raise ParameterError(f"{what} is no map and no spectra. {_REMEDIES[what]}")
     derived = [name for name in results if name.partition("/")[0] not in _MEASURED]
     there = ", ".join(results) if derived else "none; find phases with `sigma-scale run` first"
-    made = f"; and, made of the labels, {_MADE_OF_LABELS}" if derived else ""
-    raise ParameterError(f"{path} holds no result {what!r}. There are: {there}{made}.")
+    *first, last = _MADE_OF_LABELS
+    made = f"; and, made of the labels, {', '.join(first)} and {last}" if derived else ""
+    alike = _names_like(what, results) if derived else []
+    meant = f" Did you mean {' or '.join(alike)}?" if alike else ""
+    raise ParameterError(f"{path} holds no result {what!r}.{meant} There are: {there}{made}.")
+
+
+def _names_like(what: str, results: Iterable[str]) -> list[str]:
+    """Names that what was written may have been meant for; each result has a long and a short."""
+    known = {name.lower(): name for name in _MADE_OF_LABELS}
+    for name in results:
+        known |= {name.lower(): name, name.rpartition("/")[2].lower(): name.rpartition("/")[2]}
+    return [known[name] for name in get_close_matches(what.lower(), known)]
 
 
 def result_names(path: Location) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from sigma_scale.store import Location
 
-__all__ = ["Request", "default_result", "export_result", "map_in", "store_in"]
+__all__ = ["Request", "check_counts_name", "default_result", "export_result", "map_in", "store_in"]
 
 _BY_ENDING = {
     ".ome.tif": "labels",
@@ -31,6 +32,14 @@ _BY_ENDING = {
     ".parquet": "proportions",
 }
 """What is written where only the target's name says what is wanted."""
+_COUNTS = (".hspy", ".zspy", ".zarr")
+_FOLDERS = ("masks", "figures")
+_OF_FILES = re.compile(
+    r"\.(csv|emsa|h5|hdf5|hspy|html|jpe?g|json|msa|npy|parquet|pdf|png|svg|tiff?|txt|xlsx|ya?ml"
+    r"|zarr|zip|zspy)$",
+    re.IGNORECASE,
+)
+"""Endings that no folder should have: whoever gave one takes the target for a file."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,22 @@ def default_result(target: Path) -> str | None:
     """Result that a target's name asks for; None where it asks for counts."""
     name = target.name.lower()
     return next((what for ending, what in _BY_ENDING.items() if name.endswith(ending)), None)
+
+
+def check_counts_name(target: Path) -> None:
+    """
+    Refuse a target whose name asks neither for counts nor for a result.
+
+    Raises
+    ------
+    ParameterError
+        If that is so.
+    """
+    if not target.name.lower().endswith(_COUNTS):
+        raise ParameterError(
+            f"{target.name} can't be exported: its name must end in {', '.join(_COUNTS)} for "
+            f"counts, or in {', '.join(_BY_ENDING)} for results."
+        )
 
 
 def map_in(source: Location) -> Location:
@@ -125,6 +150,8 @@ def export_result(path: Location, request: Request) -> list[Path]:
     SigmaScaleError
         If it can't be read or written.
     """
+    if request.what in _FOLDERS:
+        _check_folder(request)
     if request.what == "masks":
         return _write_masks(path, request)
     for option, given in (("--size", request.size), ("--like", request.like)):
@@ -137,10 +164,36 @@ def export_result(path: Location, request: Request) -> list[Path]:
     for endings, write in _WRITERS.items():
         if name.endswith(endings):
             return write(path, request)
-    known = ", ".join(ending for endings in _WRITERS for ending in endings)
+    known = ", ".join(_endings_for(path, request.what))
     raise ParameterError(
         f"{request.what} can't be written to {request.target.name}: its name must end in {known}."
     )
+
+
+def _check_folder(request: Request) -> None:
+    target = request.target
+    if _OF_FILES.search(target.name):
+        option = "--mask-format" if request.what == "masks" else "--figure-format"
+        raise ParameterError(
+            f"{request.what} are written to a folder, and {target.name} is the name of a file. "
+            f"Name a folder, such as {target.stem}; {option} says what the files in it are."
+        )
+
+
+def _endings_for(path: Location, what: str) -> list[str]:
+    """Endings of the files that a result can become."""
+    writers: set[Callable[[Location, Request], list[Path]]] = {_write_table}
+    if what != "proportions":
+        dims = array_named(path, what).dims
+        if {"y", "x"} <= set(dims):
+            writers = {_write_tiff, _write_zarr, _write_signal, _write_figure}
+            if what == "regions":
+                writers.add(_write_table)
+        else:
+            writers = {_write_table}
+            if "energy" in dims:
+                writers |= {_write_spectra, _write_signal, _write_figure}
+    return [ending for endings, write in _WRITERS.items() if write in writers for ending in endings]
 
 
 def _write_masks(path: Location, request: Request) -> list[Path]:

@@ -201,9 +201,11 @@ def fit_clusters(
         As for :func:`cluster_latent`.
     """
     model = make_clusterer(method, method_args)
-    if latent.dims[:2] != ("y", "x") or len(latent.dims[2:]) != 1:
+    dims = getattr(latent, "dims", type(latent).__name__)
+    if dims[:2] != ("y", "x") or len(dims[2:]) != 1:
         raise ParameterError(
-            f"A latent map has the dimensions (y, x, component), got {tuple(latent.dims)}."
+            f"A latent map has the dimensions (y, x, component), got {dims}. Make one of feature "
+            "maps by embed(maps, UMAP())."
         )
     if n_fit is not None and n_fit < 1:
         raise ParameterError(f"n_fit must be at least 1, or None for all, got {n_fit}.")

@@ -11,6 +11,8 @@ from sigma_scale.errors import MemoryLimitError, ParameterError
 __all__ = ["check_memory", "memory_limit", "own_worker", "size_in_bytes"]
 
 _SHARE_OF_FREE_MEMORY = 0.75
+_SMALLEST_WITHOUT_UNIT = 10**6
+"""Bytes that a text may mean without saying so: who writes less has forgotten the unit."""
 
 
 def memory_limit() -> int:
@@ -72,7 +74,7 @@ def size_in_bytes(size: Any, *, name: str) -> int:
     Raises
     ------
     ParameterError
-        If it can't be understood, or isn't positive.
+        If it can't be understood, isn't positive, or is a text of a few bytes without a unit.
     """
     from dask.utils import parse_bytes
 
@@ -82,6 +84,11 @@ def size_in_bytes(size: Any, *, name: str) -> int:
         raise ParameterError(f"{name} must be a size such as '8GB', not {size!r}.") from error
     if found < 1:
         raise ParameterError(f"{name} must be a size such as '8GB', not {size!r}.")
+    if isinstance(size, str) and found < _SMALLEST_WITHOUT_UNIT and not size.strip()[-1].isalpha():
+        raise ParameterError(
+            f"{name} is {size!r}, which means so many bytes. Give a unit, such as "
+            f"'{size.strip()}GB'."
+        )
     return found
 
 

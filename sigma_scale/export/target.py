@@ -90,7 +90,10 @@ def check_target(
             "move it away."
         )
     if not overwrite:
-        raise OutputExistsError(f"{path} exists already. Choose another name, or overwrite it.")
+        raise OutputExistsError(
+            f"{path} exists already. Choose another name, or overwrite it "
+            "(--overwrite; in Python overwrite=True)."
+        )
 
 
 @contextmanager

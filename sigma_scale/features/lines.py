@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sigma_scale.spectra import SpectrumImage
     from sigma_scale.spectra.axis import EnergyAxis
 
-__all__ = ["channels_of_lines", "feature_pass", "line_channels", "line_intensity"]
+__all__ = ["channels_of_lines", "check_lines", "feature_pass", "line_channels", "line_intensity"]
 
 
 def line_channels(
@@ -61,6 +61,33 @@ def line_channels(
     )
 
 
+def check_lines(lines: Sequence[str]) -> None:
+    """
+    Refuse a list of X-ray lines that fits no map.
+
+    Parameters
+    ----------
+    lines : sequence of str
+        X-ray lines such as ``"Fe_Ka"``.
+
+    Raises
+    ------
+    UnknownLineError
+        If a line is not in the table.
+    ParameterError
+        If there are no lines, or one is listed twice.
+    """
+    if isinstance(lines, str):
+        raise ParameterError(f"Lines must be a list of names, such as [{lines!r}].")
+    if len(lines) == 0:
+        raise ParameterError("There are no X-ray lines. Name some, such as ['O_Ka', 'Si_Ka'].")
+    twice = sorted({line for line in lines if list(lines).count(line) > 1})
+    if twice:
+        raise ParameterError(f"Each X-ray line can be listed only once; twice: {', '.join(twice)}.")
+    for line in lines:
+        xray.line(line)
+
+
 def channels_of_lines(
     lines: Sequence[str],
     axis: EnergyAxis,
@@ -95,13 +122,7 @@ def channels_of_lines(
     UnknownLineError, EnergyRangeError, ParameterError
         See :func:`line_channels`.
     """
-    if isinstance(lines, str):
-        raise ParameterError(f"Lines must be a list of names, such as [{lines!r}].")
-    if len(lines) == 0:
-        raise ParameterError("There are no X-ray lines. Name some, such as ['O_Ka', 'Si_Ka'].")
-    twice = sorted({line for line in lines if list(lines).count(line) > 1})
-    if twice:
-        raise ParameterError(f"Each X-ray line can be listed only once; twice: {', '.join(twice)}.")
+    check_lines(lines)
     windows = []
     for line in lines:
         low, high = xray.window_kev(

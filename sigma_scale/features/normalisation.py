@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _WINDOW = 3
+_MAP_DIMS = 3
 
 
 def neighbour_averaging(maps: xr.DataArray) -> xr.DataArray:
@@ -44,7 +45,13 @@ def neighbour_averaging(maps: xr.DataArray) -> xr.DataArray:
     xarray.DataArray, shape (y, x, line), float32
         Mean over the 3 x 3 neighbourhood; at the edges, and beside gaps, over the neighbours that
         exist. What is NaN stays NaN.
+
+    Raises
+    ------
+    ParameterError
+        If it is no array of three dimensions.
     """
+    _check_maps(maps)
     if not _is_lazy(maps):
         return _result(maps, _mean_of_neighbours(np.asarray(maps.data)), "neighbour_averaging")
     import dask.array as da
@@ -111,7 +118,13 @@ def zscore(maps: xr.DataArray) -> xr.DataArray:
     xarray.DataArray, shape (y, x, line), float32
         With the population standard deviation; a constant feature gives zeros, and NaN stays NaN.
         The values do not depend on the chunks, to the last bit.
+
+    Raises
+    ------
+    ParameterError
+        If it is no array of three dimensions.
     """
+    _check_maps(maps)
     if not _is_lazy(maps):
         moments = mean_and_std(chunk_sums(np.asarray(maps.data, dtype=np.float32)))
         return _result(maps, _standardise(np.asarray(maps.data), moments), "zscore")
@@ -170,7 +183,13 @@ def softmax(maps: xr.DataArray) -> xr.DataArray:
     -------
     xarray.DataArray, shape (y, x, line), float32
         Positive, summing to 1 at each pixel; NaN at pixels with NaN.
+
+    Raises
+    ------
+    ParameterError
+        If it is no array of three dimensions.
     """
+    _check_maps(maps)
     if not _is_lazy(maps):
         return _result(maps, _softmax(np.asarray(maps.data)), "softmax")
     import dask.array as da
@@ -218,8 +237,9 @@ def normalise_features(
     Raises
     ------
     ParameterError
-        If a name is not known.
+        If a name is not known, or the maps are no array of three dimensions.
     """
+    _check_maps(maps)
     for step in steps:
         if streamed and _is_lazy(maps) and (step == "zscore" or step is zscore):
             (moments,) = compute.run(_lazy_moments(maps), description="Means of the features")
@@ -237,6 +257,17 @@ def normalise_features(
 
 def _is_lazy(maps: xr.DataArray) -> bool:
     return maps.chunks is not None
+
+
+def _check_maps(maps: object) -> None:
+    """Refuse what is no feature maps, above all the map that they are to be made of."""
+    dims = getattr(maps, "dims", None)
+    if dims is None or len(dims) != _MAP_DIMS:
+        found = type(maps).__name__ if dims is None else f"the dimensions {tuple(dims)}"
+        raise ParameterError(
+            f"Feature maps are an array of the dimensions (y, x, line), not {found}. Make them of "
+            "a map by line_intensity(image, lines)."
+        )
 
 
 def _result(maps: xr.DataArray, data: Any, step: str) -> xr.DataArray:

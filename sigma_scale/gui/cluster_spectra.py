@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from sigma_scale.gui.view import View
 from sigma_scale.plot import FigurePanel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import pandas as pd
     import xarray as xr
@@ -34,6 +36,9 @@ __all__ = [
 ]
 
 MOST_SPECTRA = 20
+MOST_AT_ONCE = 8
+"""Spectra that can still be told apart on one axis."""
+_HINT = f"Seen at first: the {MOST_AT_ONCE} largest; a click on a name shows or hides its spectrum."
 SPECTRA = "Spectra of the clusters"
 USUAL_RANGE = (0.0, 8.0)
 SIZE = (860, 400)
@@ -58,7 +63,8 @@ def view_clusters_sum_spectra(
     spectra_range : tuple of float, default: (0, 8)
         Energies to show, in keV.
     clusters : sequence of int, optional
-        Clusters to show; None: all, or the 20 largest.
+        Clusters to show; None: all, or the 20 largest. Live, of more than eight the largest
+        eight are seen at first, and the others by a click on their names.
 
     Returns
     -------
@@ -79,7 +85,7 @@ def view_clusters_sum_spectra(
     return View(
         {SPECTRA: lambda: FigurePanel(spectra.figure(), caption, SPECTRA)},
         tables={SPECTRA: spectra.table},
-        live=spectra.live,
+        live=partial(spectra.live, caption=caption),
     )
 
 
@@ -113,6 +119,9 @@ class ClusterSpectra:
         if part.empty:
             raise ParameterError(f"No channel lies between {low} and {high} keV.")
         self._table = part[[f"cluster_{k}" for k in listed]]
+        sizes = ps.cluster_sizes
+        largest = sorted(listed, key=lambda k: -sizes[k])[:MOST_AT_ONCE]
+        self._hidden = [k for k in listed if k not in largest]
         self._listed, self._normalised = list(listed), normalised
         self._lines, self._titles = cluster_lines(ps), cluster_titles(ps)
         self._colours = ps.cluster_colors
@@ -126,16 +135,21 @@ class ClusterSpectra:
         spectra = spectra_array(self._table, "phase", self._listed)
         return plot.plot_phase_spectra(spectra, self._lines, self._titles, self._colours)
 
-    def live(self, size: tuple[int, int] = SIZE) -> Any:
-        """Spectra on one axis."""
+    def live(self, size: tuple[int, int] = SIZE, caption: str = "") -> Any:
+        """Spectra on one axis below a caption, those of small clusters hidden if many."""
         import panel as pn
 
         shown = live_spectra(
             self._table, [self._titles[k] for k in self._listed], self._lines,
             colours={self._titles[k]: self._colours[k] for k in self._listed},
             y_label="Share of the maximum" if self._normalised else "Mean intensity", size=size,
+            hidden=[self._titles[k] for k in self._hidden],
         )  # fmt: skip
-        return pn.panel(shown)
+        said = [caption] if caption else []
+        if self._hidden:
+            said.append(_HINT)
+        above = [pn.pane.HTML(escape(" ".join(said)), margin=(2, 8))] if said else []
+        return pn.Column(*above, shown, margin=0)
 
 
 def live_spectra(
@@ -146,6 +160,7 @@ def live_spectra(
     colours: Mapping[str, str] | None = None,
     y_label: str,
     size: tuple[int, int] = SIZE,
+    hidden: Collection[str] = (),
 ) -> SpectrumFigure:
     """
     Make a live figure of the columns of a table.
@@ -164,6 +179,8 @@ def live_spectra(
         What the values are.
     size : tuple of int
         Frame in screen pixels.
+    hidden : collection of str, default: ()
+        Names of those that are hidden until they are clicked in the legend.
 
     Returns
     -------
@@ -176,7 +193,9 @@ def live_spectra(
     energy = table.index.to_numpy(np.float64)
     inside = [name for name in lines if energy[0] <= xray.line_energy(name) <= energy[-1]]
     values = {name: table.iloc[:, k].to_numpy() for k, name in enumerate(names)}
-    return SpectrumFigure(energy, values, colours=colours, lines=inside, size=size, y_label=y_label)
+    return SpectrumFigure(
+        energy, values, colours=colours, lines=inside, size=size, y_label=y_label, hidden=hidden
+    )
 
 
 def cluster_lines(ps: PixelSegmenter) -> list[str]:

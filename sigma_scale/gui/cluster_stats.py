@@ -9,6 +9,7 @@ import numpy as np
 
 from sigma_scale import phases
 from sigma_scale.gui.cluster_spectra import cluster_titles
+from sigma_scale.gui.dressing import plain
 from sigma_scale.gui.view import View
 from sigma_scale.plot import FigurePanel
 from sigma_scale.plot.figures import INK, dress_axes, new_figure
@@ -104,8 +105,8 @@ def _said(regions: pd.DataFrame) -> str:
     squared = "µm²" if unit == "um" else "pixels"
     noun = "region" if n_regions == 1 else "regions"
     return (
-        f"{n_regions:,} {noun}, {area:.4g} {squared} in all; median equivalent diameter "
-        f"{middle:.3g} {length}. {n_cut:,} reach the map's edge and may be larger."
+        f"{n_regions:,} {noun}, {plain(area)} {squared} in all; median equivalent diameter "
+        f"{plain(middle, digits=3)} {length}. {n_cut:,} reach the map's edge and may be larger."
     )
 
 

@@ -10,7 +10,7 @@ from sigma_scale.clustering.labels import NOISE
 from sigma_scale.gui.dressing import is_dark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterTable", "cluster_frame"]
 
-_HEIGHT, _WIDTH = 300, 300
+_HEIGHT = 300
+_TICKS, _SCROLLBAR = 44, 17
+"""Width of the column of boxes to tick, and of what long tables are scrolled with."""
+_COLOUR, _NUMBER, _NAME, _ELEMENTS, _SHARE = 24, 32, 84, 96, 48
+_DIGIT = 8
+"""Width that a digit of a number of pixels has at most, so that large maps get wide columns."""
 _STYLE = (
     # Twice, so that it outweighs what notebooks say.
     ".tabulator.tabulator, .tabulator.tabulator .tabulator-row { font-size: 12px; }"
@@ -40,6 +45,8 @@ class ClusterTable:
         Takes the numbers of the clusters whenever the user picks others.
     renamed : callable, optional
         Takes a cluster's number and the name that the user gave it; None: names stay.
+    elements : mapping of int to str, optional
+        What clusters contain, shown beside their names until their pixels change.
 
     Attributes
     ----------
@@ -53,34 +60,46 @@ class ClusterTable:
         *,
         picked: Callable[[Sequence[int]], None],
         renamed: Callable[[int, str], None] | None,
+        elements: Mapping[int, str] | None = None,
     ) -> None:
         import panel as pn
 
         self._picked, self._renamed = picked, renamed
+        sizes = state.pixels.sizes().tolist()
+        self._elements = {k: (sizes[k], said) for k, said in (elements or {}).items()}
+        pixels = max(_DIGIT * len(f"{state.pixels.n_measured:,}"), 52)
+        widths = {"": _COLOUR, "no.": _NUMBER, "name": _NAME, "pixels": pixels, "%": _SHARE}
+        if self._elements:
+            widths["elements"] = _ELEMENTS
         self._is_updating = False
         self._numbers: list[int] = []
         self.widget = pn.widgets.Tabulator(
-            cluster_frame(state),
+            self._table(state),
             selectable="checkbox",
             show_index=False,
             pagination="local" if state.pixels.n_clusters > _ROWS else None,
             page_size=_ROWS,
             height=_HEIGHT,
-            width=_WIDTH,
+            width=_TICKS + sum(widths.values()) + _SCROLLBAR,
             layout="fit_data_fill",
             theme="midnight" if is_dark() else "simple",
-            widths={"": 24, "no.": 34, "name": 88, "pixels": 60, "%": 50},
+            widths=widths,
             text_align={"no.": "right", "pixels": "right", "%": "right"},
-            formatters={"": {"type": "color"}, "name": {"type": "plaintext"}},
+            formatters={
+                "": {"type": "color"},
+                "name": {"type": "plaintext"},
+                "elements": {"type": "plaintext"},
+            },
             editors={
                 "": None,
                 "no.": None,
                 "pixels": None,
                 "%": None,
+                "elements": None,
                 "name": {"type": "input"} if renamed else None,
             },
             sortable=False,
-            configuration={"columnDefaults": {"minWidth": 20}},
+            configuration={"columnDefaults": {"minWidth": 20, "tooltip": True}},
             stylesheets=[_STYLE],
         )
         self._numbers = self.widget.value["no."].tolist()
@@ -98,7 +117,7 @@ class ClusterTable:
         clusters : sequence of int
             Those that are picked.
         """
-        table = cluster_frame(state)
+        table = self._table(state)
         self._numbers = table["no."].tolist()
         rows = [self._numbers.index(k) for k in clusters if k in self._numbers]
         self._is_updating = True
@@ -109,6 +128,19 @@ class ClusterTable:
                 self.widget.selection = rows
         finally:
             self._is_updating = False
+
+    def _table(self, state: ClusterState) -> pd.DataFrame:
+        """The clusters, with the elements of those that are still what they were."""
+        table = cluster_frame(state)
+        if self._elements:
+            rows = zip(table["no."].tolist(), table["pixels"].tolist(), strict=True)
+            known = [self._elements.get(k, (size, "")) for k, size in rows]
+            said = [
+                text if size == before else ""
+                for size, (before, text) in zip(table["pixels"].tolist(), known, strict=True)
+            ]
+            table.insert(3, "elements", said)
+        return table
 
     def _on_selection(self, event: Any) -> None:
         if not self._is_updating:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DatasetPage"]
 
-_LEFT, _SEARCH, _RIGHT, _MAP_HEIGHT = 448, 350, 790, 340
+_LEFT, _SEARCH, _RIGHT, _MAP_HEIGHT = 448, 350, 770, 340
 _SELECTION_COLOUR, _WHOLE_COLOUR = "#d55e00", "#0072b2"
 _NAVIGATION, _SUM = "Navigation signal", "Sum spectrum"
 _RAW, _BINNED = "Elemental maps (raw)", "Elemental maps (binned)"
@@ -115,12 +115,12 @@ class DatasetPage:
 
         choosing = [
             pn.Column(
-                pn.pane.Markdown("#### Features", margin=(4, 8, 0, 8)), self.choice,
+                _heading("Features"), self.choice,
                 width=_LEFT, margin=0,
             )
         ]  # fmt: skip
         if self.search is not None:
-            said = pn.pane.Markdown("#### Lines near an energy", margin=(4, 8, 0, 8))
+            said = _heading("Lines near an energy")
             choosing.insert(0, pn.Column(said, self.search, width=_SEARCH, margin=0))
         pictures = pn.Column(
             self.tabs, self._status.pane, self.remark.pane, self._shown, self._download,
@@ -341,6 +341,14 @@ def _where(region: MapRegion) -> str:
 
 def _pixels(number: int) -> str:
     return "1 pixel" if number == 1 else f"{number:,} pixels"
+
+
+def _heading(text: str) -> Any:
+    import panel as pn
+
+    return pn.pane.Markdown(
+        f"#### {text}", margin=(2, 8, 0, 8), stylesheets=["h4 { margin: 2px 0; }"]
+    )
 
 
 def _note(text: str) -> Any:

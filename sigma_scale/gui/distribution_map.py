@@ -9,7 +9,7 @@ import numpy as np
 from sigma_scale.clustering.labels import NOISE
 from sigma_scale.gui.cluster_spectra import USUAL_RANGE, ClusterSpectra, cluster_titles
 from sigma_scale.gui.dressing import Remark, figure_pane, is_dark
-from sigma_scale.gui.layout import beside
+from sigma_scale.gui.layout import beside, room
 from sigma_scale.gui.map_figure import MapFigure
 from sigma_scale.gui.scheduling import LatestOnly, Scheduler
 from sigma_scale.plot.map_picture import LabelPicture
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["ClusterMapPage"]
 
 _SIZE = (700, 480)
+_IN_NOTEBOOK = 480  # beside the slider
+_BESIDE_MAP = 390
+"""Height in pixels of what a page has above and below the map, with three rows of clusters."""
 _ELSEWHERE = {False: "#e3e6ea", True: "#3a414b"}
 """Colour of the pixels that are not shown, in the light and the dark theme."""
 
@@ -76,7 +79,7 @@ class ClusterMapPage:
         sizes = ps.cluster_sizes
         self.selector = pn.widgets.MultiChoice(
             label="Clusters", options={titles[k]: k for k in titles if k >= 0 and sizes[k]},
-            value=list(listed), width=480, margin=(0, 8),
+            value=list(listed), width=room(800, _IN_NOTEBOOK), margin=(0, 8),
         )  # fmt: skip
         self.slider = pn.widgets.FloatSlider(
             label="Probability above", start=0.0, end=0.99, step=0.01, value=threshold or 0.0,
@@ -86,7 +89,7 @@ class ClusterMapPage:
         self._picture = self._drawn(self.shown)
         self.map = MapFigure(
             self._render, ps.label_map, scheduler=self._scheduler, size=_SIZE,
-            failed=self.remark.fail,
+            failed=self.remark.fail, beside_map=_BESIDE_MAP,
         )  # fmt: skip
         self._spectra = pn.Column(margin=0)
         self.selector.param.watch(lambda _event: self._change(), "value")
@@ -138,7 +141,7 @@ class ClusterMapPage:
             self._spectra.objects = []
             return
         spectra = ClusterSpectra(self._ps, chosen, normalised=True, seen=USUAL_RANGE)
-        self._spectra.objects = [spectra.live(size=(400, 360))]
+        self._spectra.objects = [spectra.live(size=(400, 280))]
 
     def _render(self, viewport: Viewport) -> NDArray[np.uint32]:
         colours = {**self._ps.cluster_colors, NOISE: _ELSEWHERE[is_dark()]}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sigma_scale.gui.charts import histogram_chart
-from sigma_scale.gui.dressing import Remark, figure_pane
+from sigma_scale.gui.dressing import Remark, figure_pane, plain
 from sigma_scale.gui.layout import beside, room
 from sigma_scale.gui.map_figure import MapFigure, link_maps, value_map
 from sigma_scale.gui.scheduling import LatestOnly, Scheduler
@@ -107,7 +107,8 @@ class DistributionPage:
             values = values[np.isfinite(values)].astype(np.float64)
             counts, edges = np.histogram(values, bins=_BINS)
             mean, spread = (values.mean(), values.std()) if values.size else (np.nan, np.nan)
-            label = f"Value (mean {mean:.3g}, sd {spread:.3g})"
+            said = plain(mean, scale=spread, digits=3), plain(spread, scale=mean, digits=3)
+            label = f"Value (mean {said[0]}, sd {said[1]})"
             chart = histogram_chart(edges.tolist(), counts.tolist(), label=label, size=(width, 150))
             columns.append(pn.Column(figure_pane(made.figure), figure_pane(chart), margin=0))
         link_maps(list(self.maps.values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import math
 from html import escape
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -24,6 +25,7 @@ __all__ = [
     "in_words",
     "is_dark",
     "message_pane",
+    "plain",
     "seen_colour",
     "selection_tools",
     "set_theme",
@@ -42,6 +44,9 @@ ALL_TOOLS = ".bk-divider { display: none; }"
 """Style of a toolbar; Bokeh forgets the dividers' width and would hide the last tool in a menu."""
 _DARKEST, _LIGHTEST = 0.42, 0.45
 """Lightness that a line has at least on black, and at most on white."""
+_ROUNDING = 1e-6
+"""Share of the numbers around it below which a number is what rounding has left."""
+_MOST_PLACES = 9
 
 
 _MESSAGE = (
@@ -53,6 +58,8 @@ _MESSAGE = (
 
 _INKS = {False: "#3b4652", True: "#ccd3da"}
 """Colour of letters and axes in the light and the dark theme."""
+_PAPERS = {False: "#ffffff", True: "#212529"}
+"""What pales the names of hidden spectra in a legend."""
 _themes: WeakKeyDictionary[Document, str] = WeakKeyDictionary()
 """Theme of each page that says which it shows."""
 _dressed: WeakKeyDictionary[Document, WeakSet[Any]] = WeakKeyDictionary()
@@ -160,6 +167,7 @@ def _colour(figure: Any, *, is_dark: bool) -> None:
         if isinstance(part, Legend):
             part.label_text_color = ink
             part.background_fill_alpha = part.border_line_alpha = 0.0
+            part.inactive_fill_color = _PAPERS[is_dark]
         elif isinstance(part, ColorBar):
             part.major_label_text_color = ink
             part.background_fill_alpha = 0.0
@@ -263,7 +271,8 @@ def small_table(table: pd.DataFrame, *, height: int = 240) -> Any:
     """
     import panel as pn
 
-    html = table.to_html(border=0, float_format=lambda v: f"{v:.4g}", na_rep="")
+    shown = _plain_columns(table).rename(columns=_unit_in_words)
+    html = shown.to_html(border=0, na_rep="")
     style = (
         "<style>table{border-collapse:collapse;font-size:12px;font-variant-numeric:tabular-nums}"
         "td,th{padding:2px 10px;text-align:right;border-bottom:1px solid rgba(133,146,160,.35)}"
@@ -272,3 +281,59 @@ def small_table(table: pd.DataFrame, *, height: int = 240) -> Any:
     return pn.pane.HTML(
         style + html, max_height=height, styles={"overflow": "auto"}, sizing_mode="stretch_width"
     )
+
+
+def plain(value: float, *, scale: float = 0.0, digits: int = 4) -> str:
+    """
+    Write a number without powers of ten.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    scale : float, default: 0.0
+        Size of the numbers beside it; what is next to nothing of that is rounding, and 0.
+    digits : int, default: 4
+        Digits that count; whole numbers keep theirs.
+
+    Returns
+    -------
+    str
+        Such as ``"14,700"``, ``"0.0213"`` or ``"0"``; ``"–"`` where there is no number.
+    """
+    if not math.isfinite(value):
+        return "–"
+    if value == 0 or abs(value) < _ROUNDING * abs(scale):
+        return "0"
+    places = max(digits - 1 - math.floor(math.log10(abs(value))), 0)
+    text = f"{value:,.{min(places, _MOST_PLACES)}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text in {"-0", ""} else text
+
+
+def _plain_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Write the numbers of a table; each column has a scale of its own."""
+    shown = table.astype(object)
+    for place, (_name, column) in enumerate(table.items()):
+        if column.dtype.kind in "iu":
+            shown.isetitem(place, [f"{value:,}" for value in column])
+        if column.dtype.kind not in "fO":
+            continue
+        numbers = [v for v in column if isinstance(v, float) and math.isfinite(v)]
+        scale = max(map(abs, numbers), default=0.0)
+        said = [
+            ("" if math.isnan(v) else plain(v, scale=scale)) if isinstance(v, float) else v
+            for v in column
+        ]
+        shown.isetitem(place, said)
+    return shown
+
+
+def _unit_in_words(name: Any) -> Any:
+    """Write the units of a column as they are read."""
+    if not isinstance(name, str):
+        return name
+    for unit, word in (("(um^2)", "(µm²)"), ("(um)", "(µm)"), ("(px^2)", "(pixels)"),
+                       ("(px)", "(pixels)")):  # fmt: skip
+        name = name.replace(unit, word)
+    return name

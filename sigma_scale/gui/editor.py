@@ -15,7 +15,7 @@ from sigma_scale.gui.phase_map_figure import PhaseMapFigure
 from sigma_scale.gui.scheduling import Scheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LatentEditor"]
 
-_LATENT, _MAP = (380, 420), (290, 420)
+_LATENT, _MAP = (368, 420), (290, 420)
 """With the table they fit a page 1280 pixels wide, beside a form."""
+_LATENT_LESS, _MAP_LESS = (320, 420), (240, 420)
+"""The same where the table has one more column."""
 
 
 class LatentEditor:
@@ -50,6 +52,8 @@ class LatentEditor:
         Opacity of the clusters over the navigation image, 0 to 1.
     can_edit : bool, default: True
         Whether there is anything to change clusters with; False: they can only be looked at.
+    elements : mapping of int to str, optional
+        What clusters contain, shown beside their names in the table.
 
     Attributes
     ----------
@@ -72,22 +76,25 @@ class LatentEditor:
         n_colours: int = 30,
         opacity: float = 1.0,
         can_edit: bool = True,
+        elements: Mapping[int, str] | None = None,
     ) -> None:
         self.session = EditSession(ps, edit)
         self._scheduler = Scheduler()
         self._remark = Remark()
         common: dict[str, Any] = {"scheduler": self._scheduler, "failed": self._remark.fail}
         self.latent = LatentFigure(
-            self.session, size=_LATENT, share=share, has_axes=False, drawn=self._on_lasso,
-            tapped=self._on_tap, **common,
+            self.session, size=_LATENT_LESS if elements else _LATENT, share=share,
+            has_axes=False, drawn=self._on_lasso, tapped=self._on_tap, **common,
         )  # fmt: skip
         self.map = PhaseMapFigure(
-            self.session, size=_MAP, opacity=opacity, drawn=self._on_region, **common
-        )
+            self.session, size=_MAP_LESS if elements else _MAP, opacity=opacity,
+            drawn=self._on_region, **common,
+        )  # fmt: skip
         self._table = ClusterTable(
             ps.state,
             picked=lambda clusters: self._pick(lambda: self.session.pick_clusters(clusters)),
             renamed=self._on_name if can_edit else None,
+            elements=elements,
         )
         self._controls = EditControls(self.session, self.run, n_colours) if can_edit else None
         self.layout = self._laid_out()

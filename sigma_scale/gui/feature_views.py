@@ -18,6 +18,8 @@ from sigma_scale.plot.line_labels import line_name
 from sigma_scale.plot.rgb import plot_rgb_map
 from sigma_scale.spectra import SpectrumImage
 from sigma_scale.workflow import norm
+from sigma_scale.workflow.datasets.spectrum_dataset import SpectrumDataset
+from sigma_scale.workflow.image_dataset import ImageDataset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from sigma_scale.workflow.datasets import SpectrumDataset
-    from sigma_scale.workflow.image_dataset import ImageDataset
     from sigma_scale.workflow.norm import Step
 
 __all__ = ["view_intensity_maps", "view_pixel_distributions", "view_rgb"]
@@ -85,17 +85,19 @@ def _rgb_page(maps: xr.DataArray, chosen: Sequence[str]) -> Any:
     return pn.panel(RgbPage(lambda: maps, chosen, map_names(maps)))
 
 
-def view_intensity_maps(spectra: Any, element_list: Sequence[str]) -> View:
+def view_intensity_maps(spectra: Any, element_list: Sequence[str] | None = None) -> View:
     """
     Show feature maps side by side.
 
     Parameters
     ----------
-    spectra : array, shape (y, x, feature), or SpectrumImage
-        The maps, such as ``sem.normalised_elemental_data``: NumPy, dask or xarray; or spectra,
-        whose lines are summed up first.
-    element_list : sequence of str
-        Names of the maps, such as ``sem.feature_list``; of spectra the lines to sum up.
+    spectra : dataset, array of shape (y, x, feature), or SpectrumImage
+        A dataset such as ``sem``, whose maps are normalised ones if there are, else those of the
+        bins; or the maps, such as ``sem.normalised_elemental_data``: NumPy, dask or xarray, of
+        which the last alone knows a scale; or spectra, whose lines are summed up first.
+    element_list : sequence of str, optional
+        Names of the maps, such as ``sem.feature_list``; of spectra the lines to sum up; of a
+        dataset the features to show, None: all.
 
     Returns
     -------
@@ -103,6 +105,8 @@ def view_intensity_maps(spectra: Any, element_list: Sequence[str]) -> View:
 
     Raises
     ------
+    ParameterError
+        If a dataset has no such feature, or maps have no names.
     ShapeMismatchError
         If there is not one name for each map.
     UnknownLineError
@@ -110,6 +114,13 @@ def view_intensity_maps(spectra: Any, element_list: Sequence[str]) -> View:
     """
     import xarray as xr
 
+    if isinstance(spectra, SpectrumDataset | ImageDataset):
+        return _map_view(_chosen_maps(spectra, element_list), "")
+    if element_list is None:
+        raise ParameterError(
+            "Maps need names: give element_list, or the dataset itself, such as "
+            "view_intensity_maps(sem)."
+        )
     names = [str(name) for name in element_list]
     if isinstance(spectra, SpectrumImage):
         return _map_view(features.line_intensity(spectra, names), WINDOW_COUNTS)
@@ -124,6 +135,19 @@ def view_intensity_maps(spectra: Any, element_list: Sequence[str]) -> View:
     if isinstance(spectra, xr.DataArray):
         maps = maps.assign_coords({k: v for k, v in spectra.coords.items() if k in {"y", "x"}})
     return _map_view(maps, "")
+
+
+def _chosen_maps(
+    dataset: SpectrumDataset | ImageDataset, names: Sequence[str] | None
+) -> xr.DataArray:
+    maps = maps_of(dataset, None)
+    known = map_names(maps)
+    chosen = known if names is None else [str(name) for name in names]
+    unknown = [name for name in chosen if name not in known]
+    if unknown or not chosen:
+        what = f"no map of {unknown[0]!r}" if unknown else "nothing to show"
+        raise ParameterError(f"There is {what}; there are maps of: {', '.join(known)}.")
+    return maps.sel(line=chosen)
 
 
 def _map_view(maps: xr.DataArray, caption: str) -> View:

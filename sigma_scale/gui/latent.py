@@ -10,7 +10,7 @@ import numpy as np
 from sigma_scale import plot
 from sigma_scale.errors import ParameterError
 from sigma_scale.gui.cluster_spectra import cluster_titles
-from sigma_scale.gui.latent_figure import sample_rows
+from sigma_scale.gui.latent_figure import around_ellipses, ellipses_of, sample_rows
 from sigma_scale.gui.phase_map import view_phase_map
 from sigma_scale.gui.view import View
 from sigma_scale.plot import FigurePanel
@@ -18,8 +18,11 @@ from sigma_scale.plot.latent_density import add_gaussians, count_cells, plot_den
 from sigma_scale.plot.tables import plot_colours
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from sigma_scale.workflow.segmenter import PixelSegmenter
@@ -33,10 +36,11 @@ __all__ = [
 ]
 
 _DRAWN = 2  # dimensions
+_MAP_DIMENSIONS = 3
 _GAUSSIANS = (
     "Ellipses: the Gaussians as they were fitted, two standard deviations from their centres."
 )
-_TITLE = "Latent space"
+_TITLE, _COLOURS = "Latent space", "Colours"
 _SIZE = (760, 480)
 
 
@@ -57,6 +61,7 @@ def show_projection(latent: npt.ArrayLike) -> View:
     """
     points = _two(latent)
     rows = points.reshape(-1, points.shape[-1]) if points.ndim > 1 else points
+    width = points.shape[1] if points.ndim == _MAP_DIMENSIONS else None
     figure = plot.plot_latent(points)
 
     def live() -> Any:
@@ -67,7 +72,7 @@ def show_projection(latent: npt.ArrayLike) -> View:
 
     return View(
         {_TITLE: FigurePanel(figure, "Density of the pixels.")},
-        tables={_TITLE: lambda: _coordinates(rows)},
+        tables={_TITLE: lambda: _coordinates(rows, width)},
         live=live,
     )
 
@@ -75,6 +80,8 @@ def show_projection(latent: npt.ArrayLike) -> View:
 def view_latent_space(
     ps: PixelSegmenter,
     color: bool = True,  # noqa: FBT001, FBT002 - the original's call
+    *,
+    elements: Mapping[int, str] | None = None,
 ) -> View:
     """
     Show the clusters in the latent space, and the Gaussians of a mixture.
@@ -85,6 +92,8 @@ def view_latent_space(
         The clusters.
     color : bool, default: True
         In colours; False: the density of the pixels in grey.
+    elements : mapping of int to str, optional
+        What is said of clusters in the live table, such as ``{0: "O Si Al K"}``.
 
     Returns
     -------
@@ -97,12 +106,13 @@ def view_latent_space(
         if ps.mixture is None:
             return FigurePanel(figure, "", _TITLE)
         add_gaussians(figure.axes[0], ps.mixture.means, ps.mixture.covariances)
+        _make_room(figure.axes[0], ellipses_of(ps.mixture))
         return FigurePanel(figure, _GAUSSIANS)
 
     def live() -> Any:
         from sigma_scale.gui.latent_page import latent_page
 
-        return latent_page(ps, size=_SIZE, in_colour=color)
+        return latent_page(ps, size=_SIZE, in_colour=color, elements=elements)
 
     return View({_TITLE: draw}, tables={_TITLE: lambda: _labelled(ps)}, live=live)
 
@@ -232,12 +242,13 @@ def interactive_latent_plot(
     return View(
         {
             _TITLE: lambda: FigurePanel(_clusters(ps, ratio_to_be_shown), caption),
-            "Colours": lambda: FigurePanel(
+            _COLOURS: lambda: FigurePanel(
                 plot_colours(colours), 'For ps.recolour_clusters([0], "#0072b2").'
             ),
         },
         tables={_TITLE: lambda: _labelled(ps)},
         live=live,
+        aids=[_COLOURS],
     )
 
 
@@ -255,8 +266,15 @@ def _clusters(ps: PixelSegmenter, ratio: float = 1.0) -> Figure:
     return plot.plot_latent(latent, labels, ps.cluster_colors, names=cluster_titles(ps))
 
 
+def _make_room(ax: Axes, ellipses: npt.NDArray[np.float64]) -> None:
+    """Widen axes as far as whole ellipses need it."""
+    x, y = around_ellipses(ellipses, ax.get_xlim(), ax.get_ylim())
+    ax.set_xlim(*x)
+    ax.set_ylim(*y)
+
+
 def _shown(ratio: float) -> str:
-    return f"{ratio:.3g} of the pixels are drawn." if ratio < 1 else "All pixels are drawn."
+    return f"{100 * ratio:.3g} % of the pixels are drawn." if ratio < 1 else "All pixels are drawn."
 
 
 def _two(latent: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -265,17 +283,21 @@ def _two(latent: npt.ArrayLike) -> npt.NDArray[Any]:
     return points[..., :_DRAWN] if points.ndim else points
 
 
-def _coordinates(rows: npt.NDArray[Any]) -> pd.DataFrame:
-    """Latent coordinates as a table, one row per pixel."""
+def _coordinates(rows: npt.NDArray[Any], width: int | None) -> pd.DataFrame:
+    """Latent coordinates as a table, one row per pixel, with its place where that is known."""
     import pandas as pd
 
     names = [f"latent_{k + 1}" for k in range(rows.shape[1])]
-    return pd.DataFrame(rows, columns=names).rename_axis("pixel")
+    table = pd.DataFrame(rows, columns=names).rename_axis("pixel")
+    if width:
+        table.insert(0, "row", table.index // width)
+        table.insert(1, "column", table.index % width)
+    return table
 
 
 def _labelled(ps: PixelSegmenter) -> pd.DataFrame:
-    """Latent coordinates and cluster of each pixel."""
-    return _coordinates(_two(ps.latent)).assign(cluster=ps.labels)
+    """Place on the map, latent coordinates and cluster of each pixel."""
+    return _coordinates(_two(ps.latent), ps.width).assign(cluster=ps.labels)
 
 
 def _density(points: npt.NDArray[Any], bins: int) -> pd.DataFrame:

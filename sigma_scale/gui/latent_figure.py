@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     from sigma_scale.gui.scheduling import Scheduler
     from sigma_scale.plot.viewport import Viewport
 
-__all__ = ["LatentFigure", "density_figure"]
+__all__ = ["LatentFigure", "around_ellipses", "density_figure", "ellipses_of", "grown"]
 
 _LABELS = ("latent 1", "latent 2")
 _TAP_REACH = 5
 """Screen pixels around a tap in which points are looked for."""
+_RADII = (2, 1)
+_FREE_SHARE = 0.25
+"""Share of a frame that larger points may cover; more would run into each other."""
+_MARGIN = 0.02
 
 
 class LatentFigure:
@@ -49,6 +53,8 @@ class LatentFigure:
         Takes the corners, shape (corner, 2), of each lasso and box; None: nothing can be drawn.
     tapped : callable, optional
         Takes the place of each tap, and how far from it points are meant, in both coordinates.
+    with_gaussians : bool, default: False
+        Draw the Gaussians of a mixture as they were fitted, two standard deviations wide.
 
     Attributes
     ----------
@@ -67,17 +73,25 @@ class LatentFigure:
         has_axes: bool = True,
         drawn: Callable[[NDArray[np.float64]], None] | None = None,
         tapped: Callable[[float, float, tuple[float, float]], None] | None = None,
+        with_gaussians: bool = False,
     ) -> None:
         self._session, self._drawn, self._tapped = session, drawn, tapped
         latent = session.ps.latent
         self._chosen = None if share >= 1 else sample_rows(len(latent), share)
         points = latent if self._chosen is None else latent[self._chosen, :2]
         self._points = PointPicture(points)
+        x_range, y_range = self._points.x_range, self._points.y_range
+        mixture = session.ps.mixture if with_gaussians else None
+        if mixture is not None:
+            ellipses = ellipses_of(mixture)
+            x_range, y_range = around_ellipses(ellipses, x_range, y_range)
         self.picture = PictureFigure(
-            self._render, self._points.x_range, self._points.y_range, scheduler=scheduler,
+            self._render, x_range, y_range, scheduler=scheduler,
             size=size, failed=failed, tools=selection_tools() if drawn else (),
             axis_labels=_LABELS if has_axes else None,
         )  # fmt: skip
+        if mixture is not None:
+            self._add_ellipses(ellipses)
         if drawn is not None:
             self._watch_selections()
 
@@ -86,15 +100,8 @@ class LatentFigure:
         """Figure of Bokeh."""
         return self.picture.figure
 
-    def add_gaussians(self) -> None:
-        """Draw the Gaussians of a mixture as they were fitted, two standard deviations wide."""
-        mixture = self._session.ps.mixture
-        if mixture is None:
-            return
-        shapes = [
-            ellipse_of(*pair) for pair in zip(mixture.means, mixture.covariances, strict=True)
-        ]
-        x, y, width, height, angle = np.array(shapes).T
+    def _add_ellipses(self, ellipses: NDArray[np.float64]) -> None:
+        x, y, width, height, angle = ellipses.T
         self.figure.ellipse(
             x, y, width, height, angle=np.radians(angle), fill_color=None, line_color="#6b7785"
         )
@@ -108,8 +115,8 @@ class LatentFigure:
         if self._chosen is not None:
             labels = labels[self._chosen]
             marked = None if marked is None else marked[self._chosen]
-        return self._points.render(
-            viewport, labels, colours, hidden=session.hidden, selected=marked
+        return grown(
+            self._points.render(viewport, labels, colours, hidden=session.hidden, selected=marked)
         )
 
     def _watch_selections(self) -> None:
@@ -155,9 +162,96 @@ def density_figure(
     """
     points = PointPicture(latent)
     return PictureFigure(
-        lambda viewport: points.render(viewport, None, {}), points.x_range, points.y_range,
+        lambda viewport: grown(points.render(viewport, None, {})), points.x_range, points.y_range,
         scheduler=scheduler, size=size, failed=failed, axis_labels=_LABELS,
     )  # fmt: skip
+
+
+def grown(frame: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """
+    Make points larger in a frame that has few of them.
+
+    Parameters
+    ----------
+    frame : array, shape (height, width), uint32
+        Packed RGBA, 0 where there is no point.
+
+    Returns
+    -------
+    numpy.ndarray, shape (height, width), uint32
+        Each point as a disc of five or three pixels, as far as there is room; the frame itself
+        where points are many, or are discs already.
+    """
+    occupied = frame != 0
+    n_occupied = int(np.count_nonzero(occupied))
+    padded = np.pad(occupied, 1)
+    beside = padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
+    if not (occupied & ~beside).any():
+        return frame
+    for radius in _RADII:
+        disc = _disc(radius)
+        if n_occupied * len(disc) > _FREE_SHARE * frame.size:
+            continue
+        made, (height, width) = np.pad(frame, radius), frame.shape
+        for row, column in disc:
+            part = made[radius + row :, radius + column :][:height, :width]
+            part[occupied & (part == 0)] = frame[occupied & (part == 0)]
+        return np.ascontiguousarray(made[radius:-radius, radius:-radius])
+    return frame
+
+
+def _disc(radius: int) -> list[tuple[int, int]]:
+    """Steps from the middle of a disc to all of its pixels, the nearest first."""
+    steps = range(-radius, radius + 1)
+    disc = [(row, column) for row in steps for column in steps]
+    disc = [(row, column) for row, column in disc if row**2 + column**2 <= radius**2 + 1]
+    return sorted(disc, key=lambda step: step[0] ** 2 + step[1] ** 2)
+
+
+def ellipses_of(mixture: Any) -> NDArray[np.float64]:
+    """
+    Give the ellipses that the Gaussians of a mixture are drawn as.
+
+    Parameters
+    ----------
+    mixture : FittedMixture
+        With ``means`` and ``covariances``.
+
+    Returns
+    -------
+    numpy.ndarray, shape (component, 5)
+        Centre, width, height, and angle in degrees.
+    """
+    pairs = zip(mixture.means, mixture.covariances, strict=True)
+    return np.array([ellipse_of(*pair) for pair in pairs])
+
+
+def around_ellipses(
+    ellipses: NDArray[np.float64], x_range: tuple[float, float], y_range: tuple[float, float]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """
+    Widen ranges as far as whole ellipses need it.
+
+    Parameters
+    ----------
+    ellipses : array, shape (ellipse, 5)
+        See :func:`ellipses_of`.
+    x_range, y_range : tuple of float
+        What is shown anyway, lowest first.
+
+    Returns
+    -------
+    x_range, y_range : tuple of float
+    """
+    x, y, width, height, degrees = ellipses.T
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    reach = np.hypot(width * cosine, height * sine) / 2, np.hypot(width * sine, height * cosine) / 2
+    made = []
+    for centre, half, (low, high) in zip((x, y), reach, (x_range, y_range), strict=True):
+        least, most = float((centre - half).min()), float((centre + half).max())
+        margin = _MARGIN * (max(most, high) - min(least, low))
+        made.append((min(low, least - margin), max(high, most + margin)))
+    return made[0], made[1]
 
 
 def sample_rows(n: int, share: float) -> NDArray[np.intp]:

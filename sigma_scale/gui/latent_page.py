@@ -13,7 +13,7 @@ from sigma_scale.gui.phase_map_figure import PhaseMapFigure
 from sigma_scale.gui.scheduling import Scheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sigma_scale.workflow.segmenter import PixelSegmenter
 
@@ -43,7 +43,13 @@ def framed(make: Callable[..., Any]) -> Any:
     return pn.Column(remark.pane, pn.pane.Bokeh(made.figure))
 
 
-def latent_page(ps: PixelSegmenter, *, size: tuple[int, int], in_colour: bool) -> Any:
+def latent_page(
+    ps: PixelSegmenter,
+    *,
+    size: tuple[int, int],
+    in_colour: bool,
+    elements: Mapping[int, str] | None = None,
+) -> Any:
     """
     Lay out a latent space with its clusters, or its density, and the Gaussians of a mixture.
 
@@ -55,6 +61,8 @@ def latent_page(ps: PixelSegmenter, *, size: tuple[int, int], in_colour: bool) -
         Width and height of the frame in screen pixels.
     in_colour : bool
         Show the clusters; else the density.
+    elements : mapping of int to str, optional
+        What clusters contain, shown beside their names.
 
     Returns
     -------
@@ -65,10 +73,11 @@ def latent_page(ps: PixelSegmenter, *, size: tuple[int, int], in_colour: bool) -
     remark, scheduler, session = Remark(), Scheduler(), EditSession(ps)
     if in_colour:
         size = room(size[0], _BESIDE_TABLE), size[1]
-        shown = LatentFigure(session, scheduler=scheduler, size=size, failed=remark.fail)
-        shown.add_gaussians()
+        shown = LatentFigure(
+            session, scheduler=scheduler, size=size, failed=remark.fail, with_gaussians=True
+        )
         figure = shown.figure
-        side = [_table(session, [shown], scheduler, remark)]
+        side = [_table(session, [shown], scheduler, remark, elements)]
     else:
         figure = density_figure(
             ps.latent, scheduler=scheduler, size=size, failed=remark.fail
@@ -78,7 +87,12 @@ def latent_page(ps: PixelSegmenter, *, size: tuple[int, int], in_colour: bool) -
 
 
 def phase_map_page(
-    ps: PixelSegmenter, *, size: tuple[int, int], opacity: float, stacked: bool = False
+    ps: PixelSegmenter,
+    *,
+    size: tuple[int, int],
+    opacity: float,
+    stacked: bool = False,
+    elements: Mapping[int, str] | None = None,
 ) -> Any:
     """
     Lay out the map of the phases, with a slider for their opacity over the navigation image.
@@ -92,7 +106,9 @@ def phase_map_page(
     opacity : float
         Opacity of the phases at first, 0 to 1.
     stacked : bool, default: False
-        Put the table below the map, not beside it.
+        Put the table below the map, not beside it; the map's size stays, whatever the window's.
+    elements : mapping of int to str, optional
+        What clusters contain, shown beside their names.
 
     Returns
     -------
@@ -104,8 +120,9 @@ def phase_map_page(
     width = room(size[0]) if stacked else room(size[0], _BESIDE_TABLE)
     size = width, size[1]
     shown = PhaseMapFigure(
-        session, scheduler=scheduler, size=size, failed=remark.fail, opacity=opacity
-    )
+        session, scheduler=scheduler, size=size, failed=remark.fail, opacity=opacity,
+        follows_window=not stacked,
+    )  # fmt: skip
     controls = []
     if shown.has_image:
         slider = pn.widgets.FloatSlider(
@@ -119,13 +136,19 @@ def phase_map_page(
 
         slider.param.watch(change, "value")
         controls = [slider]
-    table = _table(session, [shown], scheduler, remark)
+    table = _table(session, [shown], scheduler, remark, elements)
     figure = pn.pane.Bokeh(shown.figure)
     parts = (figure, table) if stacked else (beside(figure, table),)
     return pn.Column(remark.pane, *controls, *parts)
 
 
-def _table(session: EditSession, shown: Sequence[Any], scheduler: Scheduler, remark: Remark) -> Any:
+def _table(
+    session: EditSession,
+    shown: Sequence[Any],
+    scheduler: Scheduler,
+    remark: Remark,
+    elements: Mapping[int, str] | None,
+) -> Any:
     """Table of the clusters, in which those to be seen strongly are ticked."""
 
     def refresh(_result: None = None) -> None:
@@ -135,4 +158,5 @@ def _table(session: EditSession, shown: Sequence[Any], scheduler: Scheduler, rem
     def pick(clusters: Sequence[int]) -> None:
         scheduler.work(lambda: session.pick_clusters(clusters), refresh, remark.fail)
 
-    return ClusterTable(session.ps.state, picked=pick, renamed=None).widget
+    made = ClusterTable(session.ps.state, picked=pick, renamed=None, elements=elements)
+    return made.widget

@@ -14,6 +14,11 @@ __all__ = ["NOTEBOOK_WIDTH", "beside", "pictures", "room", "with_save_buttons"]
 
 NOTEBOOK_WIDTH = 820
 """Pixels that a cell of a notebook has for a view, beside a list of files."""
+_ALWAYS_SEEN = (
+    ":host { position: sticky; bottom: 0; z-index: 5; border-radius: 4px;"
+    " background: var(--app-background, transparent); }"
+)
+"""Style of buttons that stay at the lower edge of a page's window, however long the view is."""
 
 
 def room(width: int, in_notebook: int = NOTEBOOK_WIDTH) -> int:
@@ -104,8 +109,11 @@ def with_save_buttons(content: Any, view: View) -> Any:
         )
         for kind, (name, make) in view.downloads().items()
     ]
+    row = pn.Row(pn.pane.HTML("Save", margin=(8, 4)), *buttons, align="end")
+    if served_document() is not None:
+        row.stylesheets = [_ALWAYS_SEEN]
     return pn.Column(
         content,
-        pn.Row(pn.pane.HTML("Save", margin=(8, 4)), *buttons, align="end"),
+        row,
         sizing_mode="stretch_width",
     )

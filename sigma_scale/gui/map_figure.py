@@ -10,6 +10,7 @@ import numpy as np
 from sigma_scale.gui.dressing import dress_figure, figure_pane, selection_tools
 from sigma_scale.gui.map_region import MapRegion, region_of
 from sigma_scale.gui.picture_figure import PictureFigure
+from sigma_scale.gui.window import follow_window, window_height
 from sigma_scale.plot.contrast import contrast_limits
 from sigma_scale.plot.map_picture import ValuePicture
 from sigma_scale.plot.scale_bar import MICROMETRES, map_frame
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sigma_scale.gui.scheduling import Scheduler
+    from sigma_scale.plot.scale_bar import MapFrame
     from sigma_scale.plot.viewport import Viewport
 
 __all__ = ["MapFigure", "frame_size", "link_maps", "map_grid", "value_map"]
@@ -30,6 +32,8 @@ _BAR = {
     "bar_line_color": "#ffffff", "label_text_color": "#ffffff", "label_text_font_size": "11px",
     "background_fill_color": "#000000", "background_fill_alpha": 0.55, "border_line_alpha": 0.0,
 }  # fmt: skip
+_LEAST_HEIGHT = 220
+"""A map is no lower, however low the window is."""
 _OUTLINE = (("#000000", 3.5), ("#ffffff", 1.5))
 """White on black: seen on any picture."""
 
@@ -56,6 +60,9 @@ class MapFigure:
         Ranges of another map that this one follows.
     drawn : callable, optional
         Takes each region that is clicked or drawn; None: nothing can be drawn.
+    beside_map : int, optional
+        Height that everything else takes of a page's window: the map's box has what is left, as
+        soon as the window's height is known. None: the box stays as it is.
 
     Attributes
     ----------
@@ -80,15 +87,17 @@ class MapFigure:
         title: str = "",
         ranges: tuple[Any, Any] | None = None,
         drawn: Callable[[MapRegion], None] | None = None,
+        beside_map: int | None = None,
     ) -> None:
         from bokeh.models import ColumnDataSource
 
+        self._frame, self._box, self._beside_map = map_frame(image), size, beside_map
         self.shape = (image.sizes["y"], image.sizes["x"])
         self.is_served = scheduler.is_served
         rows, columns = self.shape
         x_range, y_range = ranges or ((-0.5, columns - 0.5), (rows - 0.5, -0.5))
         self.picture = PictureFigure(
-            render, x_range, y_range, scheduler=scheduler, size=frame_size(image, size),
+            render, x_range, y_range, scheduler=scheduler, size=self._size(),
             failed=failed, tools=selection_tools() if drawn else (),
         )  # fmt: skip
         self.figure = self.picture.figure
@@ -102,6 +111,19 @@ class MapFigure:
             self._watch_regions()
         self.figure.add_layout(scale_bar(image, self.figure.x_range))
         dress_figure(self.figure)
+        if beside_map is not None:
+            follow_window(self)
+
+    def _size(self) -> tuple[int, int]:
+        """Size of the frame in the window as it is now."""
+        window, (width, height) = window_height(), self._box
+        if self._beside_map is not None and window is not None:
+            height = max(window - self._beside_map, _LEAST_HEIGHT)
+        return _within(self._frame, (width, height))
+
+    def fit_window(self) -> None:
+        """Take the height that the window of the page has for it."""
+        self.picture.resize(self._size())
 
     @property
     def ranges(self) -> tuple[Any, Any]:
@@ -246,7 +268,11 @@ def frame_size(image: xr.DataArray, box: tuple[int, int]) -> tuple[int, int]:
     width, height : int
         In the map's proportions, unless it is thinner than a tenth of its length.
     """
-    width, height = map_frame(image).size_within(*map(float, box))
+    return _within(map_frame(image), box)
+
+
+def _within(frame: MapFrame, box: tuple[int, int]) -> tuple[int, int]:
+    width, height = frame.size_within(*map(float, box))
     return max(round(width), 40), max(round(height), 24)
 
 

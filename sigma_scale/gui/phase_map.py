@@ -14,7 +14,7 @@ from sigma_scale.plot import FigurePanel
 from sigma_scale.plot.cluster_maps import plot_phases_over_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import xarray as xr
 
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["view_phase_map"]
 
 _MAP, _OVER = "Phase map", "Phases over the navigation image"
-_BOX = (860, 520)
+_BOX = (800, 520)
 
 
-def view_phase_map(ps: PixelSegmenter, alpha_cluster_map: float = 0.6) -> View:
+def view_phase_map(
+    ps: PixelSegmenter,
+    alpha_cluster_map: float = 0.6,
+    *,
+    elements: Mapping[int, str] | None = None,
+) -> View:
     """
     Show the map of the clusters, also over the navigation image.
 
@@ -36,6 +41,8 @@ def view_phase_map(ps: PixelSegmenter, alpha_cluster_map: float = 0.6) -> View:
         The clusters.
     alpha_cluster_map : float, default: 0.6
         Opacity of the clusters over the navigation image, 0 to 1.
+    elements : mapping of int to str, optional
+        What is said of clusters in the live table, such as ``{0: "O Si Al K"}``.
 
     Returns
     -------
@@ -70,7 +77,7 @@ def view_phase_map(ps: PixelSegmenter, alpha_cluster_map: float = 0.6) -> View:
     def live() -> Any:
         from sigma_scale.gui.latent_page import phase_map_page
 
-        return phase_map_page(ps, size=_BOX, opacity=alpha_cluster_map)
+        return phase_map_page(ps, size=_BOX, opacity=alpha_cluster_map, elements=elements)
 
     panels: dict[str, Callable[[], FigurePanel]] = {_MAP: draw}
     if image is not None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PhaseMapFigure"]
 
+_BESIDE_MAP = 300
+"""Height in pixels of a page's header, tabs, slider, toolbar, buttons and footer."""
+
 
 class PhaseMapFigure:
     """
@@ -43,6 +46,8 @@ class PhaseMapFigure:
         Opacity of the clusters over the navigation image, 0 to 1.
     drawn : callable, optional
         Takes each region that is clicked or drawn; None: nothing can be drawn.
+    follows_window : bool, default: False
+        Whether the map's height follows the window of a page.
 
     Attributes
     ----------
@@ -63,6 +68,7 @@ class PhaseMapFigure:
         failed: Callable[[Exception], None],
         opacity: float = 1.0,
         drawn: Callable[[MapRegion], None] | None = None,
+        follows_window: bool = False,
     ) -> None:
         self._session = session
         self.opacity = opacity
@@ -72,7 +78,7 @@ class PhaseMapFigure:
         self._labels: tuple[PixelState, LabelPicture] | None = None
         self._map = MapFigure(
             self._render, session.ps.label_map, scheduler=scheduler, size=size, failed=failed,
-            drawn=drawn,
+            drawn=drawn, beside_map=_BESIDE_MAP if follows_window else None,
         )  # fmt: skip
 
     @property

@@ -138,6 +138,13 @@ class PictureFigure:
             lambda: self._render(viewport), lambda frame: self._show(viewport, frame), self._failed
         )
 
+    def resize(self, size: tuple[int, int]) -> None:
+        """Give the frame another width and height in screen pixels."""
+        if size != self._size:
+            self._size = size
+            self.figure.frame_width, self.figure.frame_height = size
+            self.refresh()
+
     def _show(self, viewport: Viewport, frame: NDArray[np.uint32]) -> None:
         # An image's first row lies at the smallest value of its axis, whichever way that runs.
         (x_low, x_high), (y_low, y_high) = sorted(viewport.x_range), sorted(viewport.y_range)

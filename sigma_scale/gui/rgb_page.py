@@ -27,6 +27,8 @@ __all__ = ["RgbPage", "blend"]
 _NONE = "(none)"
 _CHANNELS = ("Red", "Green", "Blue")
 _OPAQUE = np.uint32(0xFF000000)
+_BESIDE_MAP = 410
+"""Height in pixels of what a page has above and below the picture."""
 
 
 class RgbPage:
@@ -130,7 +132,7 @@ class RgbPage:
         self.remark.say("")
         self.map = MapFigure(
             self.render, maps.sel(line=known[0]), scheduler=self._scheduler, size=self._size,
-            failed=self.remark.fail,
+            failed=self.remark.fail, beside_map=_BESIDE_MAP,
         )  # fmt: skip
         self._shown.objects = [figure_pane(self.map.figure, margin=0)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sigma_scale.plot.line_labels import Peak, line_name, spread
 from sigma_scale.plot.spectrum_parts import energy_range, full_scale, peak_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -62,6 +63,8 @@ class SpectrumFigure:
         The axis ends there, unless lines lie higher.
     log : bool, default: False
         Logarithmic scale at first; the page has a switch.
+    hidden : collection of str, default: ()
+        Names of spectra that are hidden until they are clicked in the legend.
 
     Attributes
     ----------
@@ -89,6 +92,7 @@ class SpectrumFigure:
         y_label: str = "Counts",
         beam_energy_kev: float | None = None,
         log: bool = False,
+        hidden: Collection[str] = (),
     ) -> None:
         import panel as pn
         from bokeh.models import ColumnDataSource
@@ -98,7 +102,7 @@ class SpectrumFigure:
             raise EmptyMapError("There is no channel to draw.")
         self._size, self._y_label, self._beam = size, y_label, beam_energy_kev
         self._colours = dict(colours or {})
-        self._log = log
+        self._log, self._hidden = log, set(hidden)
         self._spectra = _as_arrays(spectra)
         self._lines = _energies(lines)
         names = ("x", "y", "text", "line_x", "line_y")
@@ -230,16 +234,22 @@ class SpectrumFigure:
         if len(self._spectra) < _MANY:
             figure.varea(
                 "energy", self._floor, "shown", source=source, color=hue,
-                alpha=_AREA_ALPHA, **named,
+                alpha=_AREA_ALPHA, visible=name not in self._hidden, **named,
             )  # fmt: skip
         line = figure.line(
-            "energy", "shown", source=source, color=hue, line_width=1.4, name=name, **named
-        )
+            "energy", "shown", source=source, color=hue, line_width=1.4, name=name,
+            visible=name not in self._hidden, **named,
+        )  # fmt: skip
+        line.on_change("visible", partial(self._on_legend, name))
         tips = [("", "@energy{0.000} keV"), (name.replace("@", ""), "@value{0,0.[0000]}")]
         figure.add_tools(
             HoverTool(renderers=[line], mode="vline", tooltips=tips, visible=False,
                       line_policy="nearest", attachment="horizontal")
         )  # fmt: skip
+
+    def _on_legend(self, name: str, _attr: str, _old: bool, new: bool) -> None:  # noqa: FBT001
+        """Keep what the legend hides and shows for a figure that takes this one's place."""
+        (self._hidden.discard if new else self._hidden.add)(name)
 
     def _add_labels(self, figure: Any) -> None:
         figure.multi_line(

@@ -6,7 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sigma_scale import phases, plot
-from sigma_scale.gui.cluster_spectra import cluster_lines, live_spectra, spectra_array
+from sigma_scale.gui.cluster_spectra import (
+    cluster_lines,
+    cluster_titles,
+    live_spectra,
+    spectra_array,
+)
 from sigma_scale.gui.dataset_maps import map_names
 from sigma_scale.gui.dressing import figure_pane
 from sigma_scale.gui.map_tables import map_table
@@ -30,6 +35,9 @@ __all__ = [
     "show_unmixed_weights_and_compoments",
     "show_unmixed_weights_and_components",
 ]
+
+_SPECTRA = (800, 400)
+"""Frame of the spectra, beside a form."""
 
 
 def show_unmixed_weights(weights: pd.DataFrame) -> View:
@@ -108,7 +116,9 @@ def _spectra_page(components: pd.DataFrame, lines: Sequence[str]) -> Any:
     names = [str(name) for name in components.columns]
     # How large a component is means nothing by itself: its weights make up for it.
     shapes = components / components.max().where(lambda most: most > 0, 1.0)
-    return pn.panel(live_spectra(shapes, names, lines, y_label="Share of the maximum"))
+    return pn.panel(
+        live_spectra(shapes, names, lines, y_label="Share of the maximum", size=_SPECTRA)
+    )
 
 
 def show_unmixed_weights_and_components(
@@ -135,18 +145,24 @@ def show_unmixed_weights_and_components(
         If the tables have different numbers of end-members.
     """
     check_pair(weights, components)
-    lines = cluster_lines(ps)
+    lines, shown = cluster_lines(ps), _with_titles(ps, weights)
     return View(
         {
-            "Weights": partial(_weight_panel, weights),
+            "Weights": partial(_weight_panel, shown),
             "Components": partial(_component_panel, components, lines),
         },
         tables={
             "Weights": weights.copy,
             "Components": partial(_by_energy, components),
         },
-        live=partial(_both_page, weights, components, lines),
+        live=partial(_both_page, shown, components, lines),
     )
+
+
+def _with_titles(ps: PixelSegmenter, weights: pd.DataFrame) -> pd.DataFrame:
+    """Call the clusters what other views call them."""
+    titles = {f"cluster_{k}": title for k, title in cluster_titles(ps).items()}
+    return weights.rename(index=titles)
 
 
 def _both_page(weights: pd.DataFrame, components: pd.DataFrame, lines: Sequence[str]) -> Any:

@@ -18,7 +18,7 @@ from sigma_scale.plot.figures import render, save_figure
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     import pandas as pd
     from matplotlib.figure import Figure
@@ -46,6 +46,8 @@ class View:
     live : callable, optional
         Makes what is shown in the place of the figures where there is somebody to answer: a
         layout of Panel. Each page gets one of its own.
+    aids : collection of str, optional
+        Titles of figures that only help to use the others; they are shown and never saved.
 
     Raises
     ------
@@ -59,12 +61,14 @@ class View:
         *,
         tables: Mapping[str, Callable[[], pd.DataFrame]] | None = None,
         live: Callable[[], Any] | None = None,
+        aids: Collection[str] = (),
     ) -> None:
         if not panels:
             raise EmptyMapError("There is nothing to show.")
         self._panels = dict(panels)
         self._tables = dict(tables or {})
         self._live = live
+        self._pictures = [title for title in self._panels if title not in aids]
 
     @property
     def makers(self) -> dict[str, FigurePanel | Callable[[], FigurePanel]]:
@@ -145,8 +149,8 @@ class View:
         Parameters
         ----------
         path : path-like
-            File to write, ending in ``.png`` or ``.svg``. Where there are several figures, each
-            one's title is added to the name.
+            File to write, ending in ``.png`` or ``.svg``. Where there are several pictures, each
+            one's title is added to the name; a sheet of colours to choose from is none.
 
         Returns
         -------
@@ -161,7 +165,7 @@ class View:
             If a file can't be written, for example because its folder is read-only or the disk
             full.
         """
-        files = self._named(path, list(self._panels))
+        files = self._named(path, self._pictures)
         return [save_figure(self._panel(title).figure, file) for title, file in files.items()]
 
     def save_data(self, path: str | os.PathLike[str]) -> list[Path]:
@@ -207,7 +211,11 @@ class View:
             content. Several figures or tables come in one zip archive.
         """
         made: dict[str, tuple[str, Callable[[], BytesIO]]] = {}
-        for kind, titles in (("png", self._panels), ("svg", self._panels), ("csv", self._tables)):
+        for kind, titles in (
+            ("png", self._pictures),
+            ("svg", self._pictures),
+            ("csv", self._tables),
+        ):
             if titles:
                 files = self._named(f"{self._stem()}.{kind}", list(titles))
                 (first, *others) = [file.name for file in files.values()]
@@ -237,7 +245,7 @@ class View:
         return text.getvalue()
 
     def _stem(self) -> str:
-        return _slug(next(iter(self._panels))) if len(self._panels) == 1 else "view"
+        return _slug(self._pictures[0]) if len(self._pictures) == 1 else "view"
 
     @staticmethod
     def _named(path: str | os.PathLike[str], titles: list[str]) -> dict[str, Path]:

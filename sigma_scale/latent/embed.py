@@ -57,9 +57,15 @@ def embed(features: xr.DataArray, model: BaseEstimator) -> xr.DataArray:
     MemoryLimitError
         If the result, or for other models than UMAP the map, doesn't fit into memory.
     """
-    if features.dims[:2] != ("y", "x") or len(features.dims[2:]) != 1:
+    dims = getattr(features, "dims", None)
+    if dims is None:
         raise ParameterError(
-            f"A feature map has the dimensions (y, x, line), got {tuple(features.dims)}. "
+            "A feature map is an array of the dimensions (y, x, line), not "
+            f"{type(features).__name__}. Make one of a map by line_intensity(image, lines)."
+        )
+    if dims[:2] != ("y", "x") or len(dims[2:]) != 1:
+        raise ParameterError(
+            f"A feature map has the dimensions (y, x, line), got {tuple(dims)}. "
             "Use .transpose('y', 'x', ...) to bring them into this order."
         )
     source = feature_source(features)

@@ -230,7 +230,12 @@ class UMAP(LandmarkModel):
                 f"{len(landmarks)}. Lower n_neighbors, raise n_landmarks={self.n_landmarks}, or "
                 "check that the features are not constant."
             )
-        _LOGGER.info("UMAP: %d landmarks for %d pixels", len(landmarks), chosen.n_rows)
+        if len(landmarks) < chosen.n_rows:
+            _LOGGER.info(
+                "UMAP is fitted on %d of %d pixels, chosen to stand for all",
+                len(landmarks),
+                chosen.n_rows,
+            )
         targets = None
         if y is not None:
             targets = landmark_targets(y, source.table, numbers, self.target_metric)

@@ -14,7 +14,7 @@ from sigma_scale.errors import (
     ParameterError,
     SourceNotFoundError,
 )
-from sigma_scale.files import save_file
+from sigma_scale.files import save_file, yaml_fault
 from sigma_scale.mosaic.tile import MICROMETRE, PIXEL
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _yaml_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
         content = yaml.safe_load(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise FileFormatError(f"{path} isn't valid YAML: {error}") from error
+        raise FileFormatError(f"{path} isn't valid YAML: {yaml_fault(error)}.") from error
     except RecursionError as error:
         raise FileFormatError(f"{path} isn't a manifest: it is nested too deeply.") from error
     if not isinstance(content, dict) or not isinstance(content.get("tiles"), list):

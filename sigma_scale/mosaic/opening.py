@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from sigma_scale import compute
-from sigma_scale.errors import ParameterError, SigmaScaleError, SourceNotFoundError
+from sigma_scale.errors import (
+    FileFormatError,
+    ParameterError,
+    SigmaScaleError,
+    SourceNotFoundError,
+)
 from sigma_scale.mosaic.tile import Tile
 from sigma_scale.readers import known_suffixes
 from sigma_scale.spectra import SpectrumImage
@@ -41,7 +46,14 @@ def files_in(folder: Path, pattern: str | None) -> list[Path]:
     ------
     SourceNotFoundError
         If there is no such folder, or no such file in it.
+    FileFormatError
+        If it is a file.
     """
+    if folder.is_file():
+        raise FileFormatError(
+            f"{folder} is a file, but tiles are put together from a folder of them, or from a "
+            "manifest (.csv, .yaml). A map of its own needs no mosaic: use sigma-scale run."
+        )
     if not folder.is_dir():
         raise SourceNotFoundError(f"There is no folder {folder}.")
     found = [path for path in folder.glob(pattern or "*") if not path.name.startswith(".")]

@@ -131,7 +131,10 @@ def write_mosaic(
         # The same mosaic, whole or interrupted: it can stay and go on.
         before, in_place = None, False
     if in_place and not overwrite:
-        raise OutputExistsError(f"{target} exists already. Choose another name, or overwrite it.")
+        raise OutputExistsError(
+            f"{target} exists already. Choose another name, or overwrite it "
+            "(--overwrite; in Python overwrite=True)."
+        )
     prefill = _Prefill(_attrs(tiles, plan, about), plan, before)
     if not in_place:
         return write_map(

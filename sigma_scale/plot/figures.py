@@ -48,12 +48,13 @@ def new_figure(width: float, height: float) -> Figure:
 
     Returns
     -------
-    matplotlib.figure.Figure
-        White, with constrained layout and no tie to pyplot.
+    NotebookFigure
+        White, with constrained layout and no tie to pyplot; a notebook shows it as a picture.
     """
-    from matplotlib.figure import Figure
+    # Not above: what only saves figures need not load matplotlib.
+    from sigma_scale.plot.notebook_figure import NotebookFigure
 
-    return Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER, layout="constrained")
+    return NotebookFigure(figsize=(width, height), dpi=DPI, facecolor=PAPER, layout="constrained")
 
 
 def root_figure(ax: Axes) -> Figure:
@@ -83,7 +84,7 @@ def note(ax: Axes, text: str) -> None:
     )  # fmt: skip
 
 
-def render(figure: Figure, *, file_format: str = "png", dpi: int = DPI) -> bytes:
+def render(figure: Figure, *, file_format: str = "png", dpi: float = DPI) -> bytes:
     """
     Return a figure as the bytes of a picture file.
 
@@ -93,7 +94,7 @@ def render(figure: Figure, *, file_format: str = "png", dpi: int = DPI) -> bytes
         What to draw.
     file_format : {"png", "svg"}, default: "png"
         Format of the picture.
-    dpi : int, default: 150
+    dpi : float, default: 150
         Pixels per inch of a PNG.
 
     Returns

@@ -11,11 +11,12 @@ import numpy.typing as npt
 from sigma_scale.errors import ParameterError, ShapeMismatchError
 from sigma_scale.plot.figures import INK, dress_axes, fit_figure, new_figure, root_figure
 from sigma_scale.plot.latent_raster import BATCH, LatentRaster, rasterise_latent
+from sigma_scale.plot.number_places import place_numbers
 from sigma_scale.plot.palette import NOISE, complete_colours
 from sigma_scale.plot.phase_map import legend_columns, phase_legend, phase_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import xarray as xr
     from matplotlib.axes import Axes
@@ -129,6 +130,7 @@ def plot_latent(
     colours: Mapping[int, str] | None = None,
     *,
     names: Mapping[int, str] | None = None,
+    listed: Collection[int] | None = None,
     size: tuple[int, int] = (900, 750),
     cmap: str = "YlGnBu",
     how: str = "eq_hist",
@@ -146,6 +148,9 @@ def plot_latent(
         Phase of each point, -1 for noise.
     colours, names : mapping of int to str, optional
         Colours and names of some or all phases.
+    listed : collection of int, optional
+        Phases that the legend names, and whose numbers are written; a last line of the legend
+        counts the others. None: all.
     size : (int, int), default: (900, 750)
         Width and height of the picture's grid, in cells.
     cmap : str, default: "YlGnBu"
@@ -162,7 +167,8 @@ def plot_latent(
     -------
     matplotlib.figure.Figure
         With labels, each cell has the mean colour of its points, denser cells are more opaque,
-        and each phase's number stands at the median of its points.
+        and each phase's number stands at the median of its points. Numbers that would overlap
+        are moved a little, or left out: those of the smaller phases.
 
     Raises
     ------
@@ -186,7 +192,10 @@ def plot_latent(
     grid = size if groups is not None else density_grid(size, len(points))
     raster = rasterise_latent(points, groups, palette, grid)
     order = [v for v in present if v != NOISE] + [v for v in present if v == NOISE]
-    entries = [(_entry(v, names), palette[v]) for v in order]
+    named = [v for v in order if listed is None or v in listed or v == NOISE]
+    entries = [(_entry(v, names), palette[v]) for v in named]
+    if len(named) < len(order):
+        entries.append((f"and {len(order) - len(named):,} more", "none"))
     height = 4.2
     width = height * size[0] / size[1]
     columns = legend_columns(max(len(entries), 1), height)
@@ -202,29 +211,40 @@ def plot_latent(
     ax.set_ylabel("Latent dimension 2")
     if title:
         ax.set_title(title, size=11, color=INK, loc="left", parse_math=False)
-    _write_numbers(ax, raster)
     if entries:
         phase_legend(ax, entries, columns)
     if own:
         fit_figure(ax, width, height)
+    chosen = {v: p for v, p in raster.medians.items() if listed is None or v in listed}
+    _write_numbers(ax, chosen, raster.compact)
     return root_figure(ax)
 
 
 def _entry(label: int, names: Mapping[int, str] | None) -> str:
     """Return what the legend says of a phase: its number too, as that is in the picture."""
     name = phase_name(label, names)
-    tells = label == NOISE or str(label) in name.split()
+    tells = label == NOISE or str(label) in [word.strip(".:,;()") for word in name.split()]
     return name if tells else f"{label}  {name}"
 
 
-def _write_numbers(ax: Axes, raster: LatentRaster) -> None:
-    """Write each phase's number at the median of its points."""
+def _write_numbers(
+    ax: Axes, medians: Mapping[int, tuple[float, float]], compact: Collection[int]
+) -> None:
+    """Write each phase's number at the median of its points, or near it."""
     from matplotlib.patheffects import withStroke
 
-    size = 10 if len(raster.medians) <= 15 else 8  # noqa: PLR2004
-    for label, position in raster.medians.items():
+    size = 10 if len(medians) <= 15 else 8  # noqa: PLR2004
+    # From pixels to points, in which letters are measured.
+    per_pixel = 72 / root_figure(ax).dpi
+    wanted = {}
+    for label, position in medians.items():
+        x, y = ax.transData.transform(position) * per_pixel
+        wanted[label] = x, y + (size if label in compact else 0)
+    for label, (x, y) in place_numbers(wanted, size).items():
+        position = medians[label]
+        at = ax.transData.transform(position) * per_pixel
         ax.annotate(
-            str(label), position, xytext=(0, size if label in raster.compact else 0),
+            str(label), position, xytext=(x - at[0], y - at[1]),
             textcoords="offset points", ha="center", va="center", size=size, weight="bold",
             color=INK, path_effects=[withStroke(linewidth=2.5, foreground="white")],
         )  # fmt: skip

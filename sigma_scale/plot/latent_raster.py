@@ -33,7 +33,8 @@ class LatentRaster:
     colour : ndarray, shape (height, width, 3), float64, or None
         Mean colour of each cell's points (0 to 1), where labels were given.
     medians : mapping of int to (float, float)
-        Median position of each label, to a cell; noise is left out.
+        Median position of each label, to a cell, the label of most points first; noise is left
+        out.
     compact : frozenset of int
         Labels whose points lie within few cells, so that writing on them would hide them.
     x_range, y_range : (float, float)
@@ -149,10 +150,11 @@ def rasterise_latent(
     if sums is not None:
         colour = np.moveaxis(sums / np.maximum(counts, 1), 0, -1)
     centres = [_median_centres(m, bounds) for m, (bounds, _) in zip(marginals, edges, strict=True)]
+    by_size = np.argsort(-marginals[0].sum(axis=1), kind="stable")
     medians = {
-        int(label): (float(x), float(y))
-        for label, x, y in zip(known, *centres, strict=True)
-        if label != NOISE and np.isfinite(x)
+        int(known[k]): (float(centres[0][k]), float(centres[1][k]))
+        for k in by_size
+        if known[k] != NOISE and np.isfinite(centres[0][k])
     }
     spans = np.maximum(*(np.count_nonzero(m, axis=1) for m in marginals))
     compact = frozenset(int(v) for v in known[spans <= _COMPACT_CELLS])

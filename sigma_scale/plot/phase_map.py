@@ -18,7 +18,7 @@ from sigma_scale.plot.scale_bar import add_scale_bar, map_frame
 from sigma_scale.plot.thinning import as_blocks, thin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import xarray as xr
     from matplotlib.axes import Axes
@@ -196,14 +196,19 @@ def phase_legend(ax: Axes, entries: Sequence[tuple[str, str]], columns: int) -> 
     ax : matplotlib.axes.Axes
         Axes that it belongs to.
     entries : sequence of (str, str)
-        Text and colour, from top to bottom and then to the next column.
+        Text and colour, from top to bottom and then to the next column; "none" for a remark.
     columns : int
         Number of columns.
     """
     from matplotlib.patches import Patch
 
     handles = [
-        Patch(facecolor=colour, edgecolor=MUTED, linewidth=0.4, label=_plain(text))
+        Patch(
+            facecolor=colour,
+            edgecolor="none" if colour == "none" else MUTED,
+            linewidth=0.4,
+            label=_plain(text),
+        )
         for text, colour in entries
     ]
     legend = ax.legend(
@@ -228,6 +233,7 @@ def plot_phase_map(
     *,
     names: Mapping[int, str] | None = None,
     colours: Mapping[int, str] | None = None,
+    listed: Collection[int] | None = None,
     title: str | None = None,
     max_side: int = 2000,
     ax: Axes | None = None,
@@ -244,6 +250,9 @@ def plot_phase_map(
         Names of some or all phases.
     colours : mapping of int to str, optional
         Colours of some or all phases; :func:`phase_colours` has the others.
+    listed : collection of int, optional
+        Phases that the legend names; a last line of it has the number and area of the others.
+        None: all.
     title : str, optional
         Written above the map.
     max_side : int, default: 2000
@@ -272,12 +281,15 @@ def plot_phase_map(
     palette = complete_colours(list(shares), colours)
     small = thin(labels.transpose("y", "x"), max_side=max_side, method="mode")
     corner = map_frame(small)
-    phases = [label for label in shares if label != NOISE]
+    phases = [v for v in shares if v != NOISE and (listed is None or v in listed)]
     order = phases + ([NOISE] if NOISE in shares else [])
     entries = [
         (f"{phase_name(label, names)}  {share_text(shares[label])}", palette[label])
         for label in order
     ]
+    others = [share for label, share in shares.items() if label not in order]
+    if others:
+        entries.append((f"and {len(others):,} more  {share_text(sum(others))}", "none"))
     width, height = frame.size_within(_MAP_WIDTH, _MAP_HEIGHT)
     columns = legend_columns(len(entries), height)
     own = ax is None

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["FigurePanel", "ReportContent", "ReportTable", "Section", "write_report"]
 
 _CSS_DPI = 96
+_WIDE = 10
+"""More columns than these are set smaller and closer."""
 _PARAGRAPHS = re.compile(r"\n\s*\n")
 
 
@@ -212,6 +214,7 @@ def write_report(
         report=report,
         facts=[(name, _cell(value).text) for name, value in report.facts.items()],
         sections=sections,
+        wide=_WIDE,
     )
     return save_file(target, page.encode("utf-8"))
 

@@ -16,13 +16,14 @@ from sigma_scale.plot.spectrum_parts import (
     Spectrum,
     draw_curve,
     energy_range,
+    factor_out,
     full_scale,
     peak_at,
     prominent_peaks,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import xarray as xr
     from matplotlib.axes import Axes
@@ -97,7 +98,8 @@ def plot_sum_spectrum(
     Returns
     -------
     matplotlib.figure.Figure
-        The vertical scale is that of the peaks above 0.2 keV: a zero-energy peak is cut off.
+        The vertical scale is that of the peaks above 0.2 keV: a higher zero-energy peak runs
+        out of the picture at the top.
 
     Raises
     ------
@@ -123,6 +125,8 @@ def plot_sum_spectrum(
     ax.set_xlim(shown)
     ax.set_xlabel("Energy (keV)")
     ax.set_ylabel("Counts")
+    if not log:
+        factor_out(ax)
     if scale <= 0:
         note(ax, "no counts")
     inside = {line: e for line, e in energies.items() if shown[0] <= e <= shown[1]}
@@ -142,6 +146,7 @@ def _panels(
     *,
     y_label: str,
     title: str | None,
+    known: Sequence[Collection[str]] | None = None,
 ) -> Figure:
     """Draw spectra one above the other, each naming the lines that stand out in it."""
     axis = np.asarray(spectra["energy"].values, dtype=np.float64)
@@ -153,6 +158,11 @@ def _panels(
     whole = (float(axis[0]), float(axis[-1]))
     measured = {line: e for line, e in energies.items() if whole[0] <= e <= whole[1]}
     peaks = [prominent_peaks(axis, row, measured, full_scale(axis, row, whole)) for row in rows]
+    if known is not None:
+        peaks = [
+            [peak for peak in found if peak.line in kept]
+            for found, kept in zip(peaks, known, strict=True)
+        ]
     named = [peak.energy_kev for found in peaks for peak in found]
     shown = energy_range(axis, (rows / heights).sum(axis=0), named, _beam(spectra))
     wrapped = [textwrap.fill(text, _NAME_WIDTH) for text in titles]
@@ -173,11 +183,10 @@ def _panels(
         place = (_LEFT / _WIDTH, floor, width / _WIDTH, (each - _LABEL_BAND) / height)
         ax = figure.add_axes(place, sharex=panels[0] if panels else None)
         dress_axes(ax)
-        ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4), useMathText=True)
-        ax.yaxis.get_offset_text().set(size=7, color=INK)
         ax.locator_params(axis="y", nbins=3)
         scale = full_scale(axis, row, shown)
         draw_curve(ax, axis, row, colours[index], scale, log=False)
+        factor_out(ax)
         if scale <= 0:
             note(ax, "no counts")
         ax.text(
@@ -204,6 +213,7 @@ def plot_phase_spectra(
     names: Mapping[int, str] | None = None,
     colours: Mapping[int, str] | None = None,
     *,
+    lines_of: Mapping[int, Collection[str]] | None = None,
     title: str | None = None,
 ) -> Figure:
     """
@@ -218,6 +228,9 @@ def plot_phase_spectra(
         X-ray lines; each panel names those that make a visible peak in it.
     names, colours : mapping of int to str, optional
         Names and colours of some or all phases.
+    lines_of : mapping of int to collection of str, optional
+        Those of the lines that are known to be in a phase: its panel names no others, as a line
+        of another element may lie beneath a peak too. A phase that is missing has all.
     title : str, optional
         Written above.
 
@@ -248,6 +261,7 @@ def plot_phase_spectra(
         [palette[number] for number in numbers],
         y_label="Mean intensity",
         title=title,
+        known=None if lines_of is None else [lines_of.get(n, lines) for n in numbers],
     )
 
 
@@ -257,6 +271,7 @@ def plot_components(
     names: Mapping[int, str] | None = None,
     colours: Mapping[int, str] | None = None,
     *,
+    lines_of: Mapping[int, Collection[str]] | None = None,
     title: str | None = None,
 ) -> Figure:
     """
@@ -270,6 +285,8 @@ def plot_components(
         X-ray lines; each panel names those that make a visible peak in it.
     names, colours : mapping of int to str, optional
         Names and colours by position (0, 1, ...).
+    lines_of : mapping of int to collection of str, optional
+        Lines that may be named in a component, as for :func:`plot_phase_spectra`.
     title : str, optional
         Written above.
 
@@ -298,4 +315,5 @@ def plot_components(
         [palette[number] for number in numbers],
         y_label="Intensity",
         title=title,
+        known=None if lines_of is None else [lines_of.get(n, lines) for n in numbers],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,15 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-__all__ = ["Spectrum", "draw_curve", "energy_range", "full_scale", "peak_at", "prominent_peaks"]
+__all__ = [
+    "Spectrum",
+    "draw_curve",
+    "energy_range",
+    "factor_out",
+    "full_scale",
+    "peak_at",
+    "prominent_peaks",
+]
 
 Spectrum = npt.NDArray[np.float64]
 
@@ -23,6 +32,7 @@ _COUNTED_SHARE = 0.98
 _LEAST_RELATIVE_HEIGHT = 0.02
 _LEAST_RISE = 1.25
 _LEAST_SIGNIFICANCE = 3.0
+_PLAIN_EXPONENTS = range(-1, 4)
 
 
 def energy_range(
@@ -137,3 +147,29 @@ def draw_curve(
         ax.set_ylim(min(0.0, float(counts.min())), scale * 1.03 if scale > 0 else 1.0)
     ax.fill_between(axis, floor, counts, color=colour, alpha=0.25, lw=0, step="mid", zorder=2)
     ax.plot(axis, counts, color=line_colour, lw=0.9, drawstyle="steps-mid", zorder=3)
+
+
+def factor_out(ax: Axes) -> None:
+    """
+    Write small and large intensities as plain numbers, their power of ten beside the axis.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Axes of a spectrum with its limits set, and its label if it has one. Matplotlib would
+        write the power above the axis, where the names of the lines stand.
+    """
+    from matplotlib.ticker import FuncFormatter
+
+    top = max(map(abs, ax.get_ylim()))
+    exponent = math.floor(math.log10(top)) if top > 0 else 0
+    if exponent in _PLAIN_EXPONENTS:
+        ax.ticklabel_format(axis="y", style="plain", useOffset=False)
+        return
+    unit = 10.0**exponent
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:.3g}"))
+    factor, label = rf"$\times\,10^{{{exponent}}}$", ax.get_ylabel()
+    if label:
+        ax.set_ylabel(f"{label} ({factor})")
+    else:
+        ax.set_ylabel(factor, size=7, labelpad=2)

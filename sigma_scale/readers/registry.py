@@ -122,10 +122,14 @@ def read(
                 f"{path} is a folder of images, without spectra. Read it with "
                 "sigma_scale.read_element_maps."
             )
-        what = "folder" if path.is_dir() else "file"
+        what, remedy = "file", ""
+        if path.is_dir():
+            # Most often one with the tiles of a stage scan.
+            what = "folder"
+            remedy = f" Put tiles together with: sigma-scale mosaic {path} area.zarr"
         raise FileFormatError(
             f"No reader knows the {what} {path}. Known are stores of sigma-scale and files "
-            f"ending in {', '.join(known_suffixes())}."
+            f"ending in {', '.join(known_suffixes())}.{remedy}"
         )
     module = import_module(f"sigma_scale.readers.{_MODULES.get(suffix, 'generic')}")
     reader: Reader = module.read

@@ -156,9 +156,12 @@ def _resumable(location: Location, identity: str, *, overwrite: bool) -> bool:
     if unfinished:
         raise OutputExistsError(
             f"{location} is an unfinished store of another map. Choose another name, or overwrite "
-            "it."
+            "it (--overwrite; in Python overwrite=True)."
         )
-    raise OutputExistsError(f"{location} exists already. Choose another name, or overwrite it.")
+    raise OutputExistsError(
+        f"{location} exists already. Choose another name, or overwrite it "
+        "(--overwrite; in Python overwrite=True)."
+    )
 
 
 def _remove(location: Location) -> None:

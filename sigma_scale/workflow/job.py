@@ -14,7 +14,12 @@ from sigma_scale.preprocess import rebin_labels
 from sigma_scale.readers import read
 from sigma_scale.store.layout import open_group
 from sigma_scale.workflow.outputs import OutputFolder, read_results, write_results
-from sigma_scale.workflow.pipeline import PhaseMapping, check_settings, map_phases
+from sigma_scale.workflow.pipeline import (
+    PhaseMapping,
+    check_settings,
+    check_unread,
+    map_phases,
+)
 from sigma_scale.workflow.step_store import StepStore
 
 if TYPE_CHECKING:
@@ -90,14 +95,15 @@ def run_job(
     path = store.locate(source)
     folder = OutputFolder(store.local_path(output, "Results"), overwrite=overwrite)
     folder.check(path)
+    check_unread(settings)
     image = read(path, **(options or {}))
     check_settings(image, settings)
-    folder.open()
-    if not store.is_store(path):
-        path = folder.store
-        # The working folder is ours: what another map left there makes way.
-        image = store.write_map(image, path, reuse=True, overwrite=True)
-    return _run(image, path, settings, folder)
+    with folder.opened():
+        if not store.is_store(path):
+            path = folder.store
+            # The working folder is ours: what another map left there makes way.
+            image = store.write_map(image, path, reuse=True, overwrite=True)
+        return _run(image, path, settings, folder)
 
 
 def run_demo(
@@ -134,10 +140,10 @@ def run_demo(
         If a setting can't work, or something can't be written.
     """
     folder = OutputFolder(store.local_path(output, "Results"), overwrite=overwrite)
+    folder.check()
+    check_unread(settings)
     made = synthetic.synthetic_map((side, side), seed=seed)
     check_settings(made.image, settings)
-    folder.open()
-    image = store.write_map(made.image, folder.store, reuse=True, overwrite=True)
     scores: list[float] = []
 
     def compare(result: PhaseMapping) -> Section:
@@ -146,7 +152,9 @@ def run_demo(
         scores.append(agreement(labels, known))
         return _comparison(made, scores[0])
 
-    result = _run(image, folder.store, settings, folder, [compare])
+    with folder.opened():
+        image = store.write_map(made.image, folder.store, reuse=True, overwrite=True)
+        result = _run(image, folder.store, settings, folder, [compare])
     return DemoResult(result, scores[0])
 
 

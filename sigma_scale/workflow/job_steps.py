@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from sigma_scale import compute, features, preprocess, store
 from sigma_scale.clustering.cluster import fit_clusters
 from sigma_scale.clustering.placed import number_clusters
-from sigma_scale.errors import EmptyMapError
+from sigma_scale.errors import EmptyMapError, SigmaScaleWarning
 from sigma_scale.latent import embed
 from sigma_scale.phases import unmix
 from sigma_scale.workflow.models import clustering_arguments, make_umap
@@ -323,12 +324,27 @@ def unmix_phases(spectra: xr.DataArray, settings: RunSettings) -> tuple[pd.DataF
     spectra : xarray.DataArray, shape (phase, energy)
         Mean spectra.
     settings : RunSettings
-        Settings; without ``n_end_members`` there are at most five.
+        Settings; without ``n_end_members`` there are at most five. There are never more than
+        phases, whose number nobody knows before.
 
     Returns
     -------
     weights, components : pandas.DataFrame
         See :func:`sigma_scale.phases.unmix`.
+
+    Warns
+    -----
+    SigmaScaleWarning
+        If more end members were asked for than there are phases.
     """
-    n_components = settings.n_end_members or min(_END_MEMBERS, spectra.sizes["phase"])
+    n_phases = spectra.sizes["phase"]
+    asked = settings.n_end_members
+    if asked is not None and asked > n_phases:
+        warnings.warn(
+            f"n_end_members is {asked}, but there are only {n_phases} phases: their spectra are "
+            f"unmixed into {n_phases} end members.",
+            SigmaScaleWarning,
+            stacklevel=2,
+        )
+    n_components = min(asked or _END_MEMBERS, n_phases)
     return unmix(spectra, n_components, random_state=settings.random_state)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sigma_scale import config
 from sigma_scale.clustering.cluster import make_clusterer
+from sigma_scale.clustering.density import HDBSCAN, engines, parameters
+from sigma_scale.engines import choose_engine
 from sigma_scale.errors import ParameterError
 from sigma_scale.latent import UMAP
+from sigma_scale.latent.layout import check_parameters
 from sigma_scale.workflow.settings import is_whole
 
 if TYPE_CHECKING:
@@ -14,10 +18,12 @@ if TYPE_CHECKING:
 
     from sigma_scale.workflow.settings import RunSettings
 
-__all__ = ["clustering_arguments", "make_umap"]
+__all__ = ["check_models", "clustering_arguments", "make_umap"]
 
 _SMALLEST_CLUSTER = 10
 _PIXELS_PER_CLUSTER = 2000
+_MANY = 2**62
+"""Pixels of a map that is not known yet: enough for any parameter."""
 
 
 def make_umap(settings: RunSettings) -> UMAP:
@@ -84,6 +90,49 @@ def clustering_arguments(settings: RunSettings, n_pixels: int) -> dict[str, Any]
     if "random_state" in defaults.get_params():
         arguments = {"random_state": settings.random_state, **arguments}
     return arguments
+
+
+def check_models(settings: RunSettings, n_features: int) -> None:
+    """
+    Refuse models that no map could be given to, and engines that are not here.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        Settings.
+    n_features : int
+        Feature maps; two, the fewest there can be, if nobody knows yet.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter can't work.
+    EngineUnavailableError
+        If an engine was asked for, by a parameter or for the session, that can't be used.
+    """
+    umap = make_umap(settings)
+    check_parameters(umap.get_params(deep=False), n_features)
+    engine = _asked(umap)
+    if engine != "auto":
+        choose_engine(engine, what="UMAP", needs=("cuml",))
+    model = make_clusterer(settings.clustering, clustering_arguments(settings, 1))
+    engine = _asked(model)
+    if isinstance(model, HDBSCAN):
+        parameters.check_parameters(model, _MANY)
+        if engine != "auto":
+            engines.choose_engine(
+                engine, min_samples=parameters.samples_of(model), n_features=umap.n_components
+            )
+    elif engine != "auto":
+        choose_engine(engine, what=settings.clustering)
+
+
+def _asked(model: Any) -> str:
+    """Engine that a model is asked to take, by its parameter or by the option; or "auto"."""
+    own: str | None = getattr(model, "engine", None)
+    if own is None:
+        return "auto"  # It has no choice.
+    return "gpu" if own == "auto" and config.get("engine") == "gpu" else own
 
 
 def _check_kinds(model: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from sigma_scale.workflow.report_tables import contact_table
 from sigma_scale.workflow.step_store import StepStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import xarray as xr
 
@@ -101,6 +102,28 @@ class OutputFolder:
                 "another folder."
             ) from error
 
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """
+        Make the working folder, and remove it if it is left with nothing in it.
+
+        What an earlier run left there stays, and so does what is kept for the next one.
+
+        Raises
+        ------
+        OutputExistsError, StoreError
+            See :meth:`open`.
+        """
+        there = self.working.exists()
+        self.open()
+        try:
+            yield
+        finally:
+            if not there:
+                for empty in (self.steps, self.working):
+                    with suppress(OSError):  # Something is in it, or it has its name by now.
+                        empty.rmdir()
+
     def check(self, source: Location | None = None) -> None:
         """
         Make sure that results may be written, before any work is done for them.
@@ -119,7 +142,8 @@ class OutputFolder:
             return
         if not self.overwrite:
             raise OutputExistsError(
-                f"{self.path} exists already. Choose another folder, or overwrite it."
+                f"{self.path} exists already. Choose another folder (-o FOLDER), or overwrite it "
+                "(--overwrite; in Python overwrite=True)."
             )
         if not (self.path / _SETTINGS).is_file() or not (self.path / _REPORT).is_file():
             raise OutputExistsError(

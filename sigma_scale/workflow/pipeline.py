@@ -14,6 +14,7 @@ from sigma_scale.errors import (
     SigmaScaleWarning,
     UnknownLineError,
 )
+from sigma_scale.features.lines import check_lines
 from sigma_scale.phases import element_evidence, proportions
 from sigma_scale.phases.elements import summary_of
 from sigma_scale.workflow.composition import choose_quantified, composition_table
@@ -27,7 +28,7 @@ from sigma_scale.workflow.kept_steps import (
     keep_regions,
     keep_spectra,
 )
-from sigma_scale.workflow.models import clustering_arguments, make_umap
+from sigma_scale.workflow.models import check_models, clustering_arguments, make_umap
 from sigma_scale.workflow.step_store import StepStore
 
 if TYPE_CHECKING:
@@ -39,7 +40,14 @@ if TYPE_CHECKING:
     from sigma_scale.spectra import SpectrumImage
     from sigma_scale.workflow.settings import RunSettings
 
-__all__ = ["PhaseMapping", "check_settings", "choose_bin", "choose_lines", "map_phases"]
+__all__ = [
+    "PhaseMapping",
+    "check_settings",
+    "check_unread",
+    "choose_bin",
+    "choose_lines",
+    "map_phases",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -146,6 +154,7 @@ def map_phases(
     """
     steps = steps or StepStore()
     check_settings(image, settings)
+    check_unread(settings)
     spectrum = measure_sum_spectrum(image)
     settings = replace(
         settings,
@@ -189,6 +198,30 @@ def map_phases(
     )
 
 
+def check_unread(settings: RunSettings) -> None:
+    """
+    Refuse settings that can't work for any map, before one is even opened.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        What to do.
+
+    Raises
+    ------
+    ParameterError, UnknownLineError
+        If a setting can't work.
+    EngineUnavailableError
+        If an engine was asked for that can't be used here.
+    """
+    _check_steps(settings)
+    n_features = 2
+    if settings.lines is not None:
+        check_lines(settings.lines)
+        n_features = len(settings.lines) + settings.navigation
+    check_models(settings, n_features)
+
+
 def check_settings(image: SpectrumImage, settings: RunSettings) -> None:
     """
     Refuse settings that can't work for a map, before any of its counts are read.
@@ -211,6 +244,13 @@ def check_settings(image: SpectrumImage, settings: RunSettings) -> None:
         seen = preprocess_map(image, settings)
     if settings.lines is not None:
         features.line_channels(seen, settings.lines)
+    _check_steps(settings)
+    if settings.navigation and image.navigation is None:
+        raise ParameterError("The map has no navigation image to use as a feature.")
+
+
+def _check_steps(settings: RunSettings) -> None:
+    """Refuse steps, models and parameters that there are not."""
     unknown = [step for step in settings.normalisation if step not in features.NORMALISATIONS]
     if unknown:
         raise ParameterError(
@@ -221,8 +261,6 @@ def check_settings(image: SpectrumImage, settings: RunSettings) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SigmaScaleWarning)
             choose_quantified(settings.lines, cast("Mapping[str, float]", settings.k_factors))
-    if settings.navigation and image.navigation is None:
-        raise ParameterError("The map has no navigation image to use as a feature.")
     make_umap(settings)
     clustering_arguments(settings, 1)
 

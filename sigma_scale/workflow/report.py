@@ -6,11 +6,21 @@ import platform
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from sigma_scale import features, plot, xray
 from sigma_scale.plot import FigurePanel, ReportContent, ReportTable, Section
-from sigma_scale.workflow.report_tables import composition_shown, contacts_shown, evidence_shown
+from sigma_scale.plot.line_labels import line_name
+from sigma_scale.workflow.report_numbers import plain, with_error
+from sigma_scale.workflow.report_tables import (
+    NOT_ASSIGNED,
+    composition_shown,
+    contacts_shown,
+    evidence_shown,
+    shortened,
+    weights_shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +40,7 @@ _ABOUT_CONTACTS = (
     "too long: compare phases, not maps. Errors take each edge for an independent point, so they "
     "are too small where a map has few grains; so are those of the areas."
 )
+_MANY_CLUSTERS = 30
 _LIBRARIES = (
     "sigma-scale",
     "numpy",
@@ -88,16 +99,25 @@ def make_report(
         title=f"Phases of {image.metadata.title or 'an untitled map'}",
         subtitle=", ".join(source.name for source in image.metadata.sources),
         facts=_facts(result),
-        warnings=notes,
+        warnings=[*notes, *_too_many(result)],
         sections=[
             Section("The map", _about_map(result), _chosen(figures, "navigation", "sum_spectrum")),
             Section(
-                "Phases", _about_phases(result), _chosen(figures, "phase_map"), [_table(result)]
+                "Phases",
+                _about_phases(result),
+                _chosen(figures, "phase_map"),
+                [shortened(_table(result))],
             ),
             Section("Spectra of the phases", "", _chosen(figures, "phase_spectra")),
-            Section("Elements", _about_elements(result), tables=[evidence_shown(result.evidence)]),
+            Section(
+                "Elements",
+                _about_elements(result),
+                tables=[shortened(evidence_shown(result.evidence))],
+            ),
             *_composition(result),
-            Section("Neighbours", _ABOUT_CONTACTS, tables=[contacts_shown(result.contacts)]),
+            Section(
+                "Neighbours", _ABOUT_CONTACTS, tables=[shortened(contacts_shown(result.contacts))]
+            ),
             Section("Latent space", "", _chosen(figures, "latent")),
             Section("Element maps", "", _chosen(figures, "element_maps")),
             Section(
@@ -105,13 +125,35 @@ def make_report(
                 "Each phase's spectrum as a mixture of end-members. Weights belong to spectra "
                 "divided by their maxima: they are no concentrations.",
                 _chosen(figures, "end_members"),
-                [ReportTable(_named(result.weights, "cluster"), "Weights of the end-members.")],
+                [shortened(weights_shown(result.weights))],
             ),
             *extra,
         ],
         settings=result.settings.to_yaml(),
         versions=versions(),
     )
+
+
+def _too_many(result: PhaseMapping) -> list[str]:
+    """Say what helps where there are more clusters than a sample has minerals."""
+    number, settings = result.spectra.sizes["phase"], result.settings
+    if number <= _MANY_CLUSTERS:
+        return []
+    if settings.clustering == "HDBSCAN":
+        helps = ["a larger min_cluster_size (--cluster-arg min_cluster_size=...)"]
+    else:
+        helps = [f"fewer components of {settings.clustering}"]
+    helps.append(f"a larger bin (--bin, now {result.bin_size[0]},{result.bin_size[1]})")
+    if "neighbour_averaging" in settings.normalisation:
+        helps.append(
+            "no neighbour averaging (--normalisation zscore), which makes a cluster of each kind "
+            "of grain border"
+        )
+    note = (
+        f"There are {number:,} clusters, more than most samples have phases: many may be parts of "
+        f"one phase, mixtures at grain borders, or noise. What helps: {'; '.join(helps)}."
+    )
+    return [note]
 
 
 def _about_elements(result: PhaseMapping) -> str:
@@ -143,16 +185,11 @@ def _composition(result: PhaseMapping) -> list[Section]:
     used = table.groupby("line", sort=False)["k_factor"].first()
     factors = ", ".join(f"{name} {factor:g}" for name, factor in used.items())
     text = f"{table.attrs['statement']}\n\nk-factors: {factors}."
-    return [Section("Composition", text, tables=[composition_shown(table)])]
+    return [Section("Composition", text, tables=[shortened(composition_shown(table))])]
 
 
 def _chosen(figures: Mapping[str, FigurePanel], *names: str) -> list[FigurePanel]:
     return [figures[name] for name in names if name in figures]
-
-
-def _named(table: pd.DataFrame, index: str) -> pd.DataFrame:
-    """Show the index as a column, with values short enough to read."""
-    return table.round(3).rename_axis(index.capitalize())
 
 
 def _facts(result: PhaseMapping) -> dict[str, object]:
@@ -164,14 +201,15 @@ def _facts(result: PhaseMapping) -> dict[str, object]:
     beam = image.metadata.beam_energy_kev
     facts: dict[str, object] = {
         "Map": f"{columns:,} × {rows:,} pixels, {channels:,} channels",
-        "Counts": f"{counts:,} ({counts / max(n_measured, 1):.3g} per pixel)",
+        "Counts": f"{counts:,} ({plain(counts / max(n_measured, 1), 3, trim=True)} per pixel)",
         "Instrument": image.metadata.instrument + (f", {beam:g} kV" if beam else ""),
         "Bins": f"{result.bin_size[0]} × {result.bin_size[1]} pixels",
-        "Lines": ", ".join(settings.lines or ()),
+        "Lines": ", ".join(map(line_name, settings.lines or ())),
         "Phases": result.spectra.sizes["phase"],
     }
     if image.pixel_unit == "µm":
-        facts["Pixel"] = f"{image.pixel_size[1]:.4g} × {image.pixel_size[0]:.4g} µm"
+        high, wide = (plain(side, 4, trim=True) for side in image.pixel_size)
+        facts["Pixel"] = f"{wide} × {high} µm"
     if n_measured < rows * columns:
         facts["Gaps"] = f"{1 - n_measured / (rows * columns):.1%} of the map, not measured"
     if noise:
@@ -197,24 +235,28 @@ def _about_phases(result: PhaseMapping) -> str:
 def _table(result: PhaseMapping) -> ReportTable:
     table = phase_table(result)
     colours = plot.phase_colours([int(label) for label in table.index])
+    areas = [
+        with_error(100 * share, 100 * error)
+        for share, error in zip(table["share"], table["share_error"], strict=True)
+    ]
     shown = pd.DataFrame(
         {
-            "Phase": ["not assigned" if label < 0 else str(label) for label in table.index],
+            "Phase": [NOT_ASSIGNED if label < 0 else str(label) for label in table.index],
             "Elements": table["elements"].fillna(""),
             "Pixels": table["pixels"],
-            "Area, %": (100 * table["share"]).map("{:.3g}".format),
-            "±": (100 * table["share_error"]).map("{:.1g}".format),
+            "Area, %": [area for area, _ in areas],
+            "±": [error for _, error in areas],
         }
     )
     if "area_um2" in table and table["area_um2"].notna().all():
-        shown["Area, µm²"] = table["area_um2"].map(_short)
-    shown["Regions"] = table["regions"].map("{:.0f}".format).where(table["regions"].notna(), "")
+        shown["Area, µm²"] = [plain(area, 4, trim=True) for area in table["area_um2"]]
+    shown["Regions"] = table["regions"].map("{:,.0f}".format).where(table["regions"].notna(), "")
     diameter = _diameter(result.regions)
     size, unit = (
         table[diameter.replace("equivalent", "median")],
         result.regions.attrs["units"][diameter],
     )
-    shown[f"Median diameter, {unit}"] = size.map("{:.3g}".format).where(size.notna(), "")
+    shown[f"Median diameter, {unit}"] = ["" if np.isnan(v) else plain(v, 3) for v in size]
     chips = [colours[int(label)] for label in table.index]
     shown.index.name = None
     caption = (
@@ -223,11 +265,6 @@ def _table(result: PhaseMapping) -> ReportTable:
     )
     numeric = [str(name) for name in shown.columns if name not in {"Phase", "Elements"}]
     return ReportTable(shown, caption, chips, numeric=numeric)
-
-
-def _short(value: float) -> str:
-    """Four digits, without powers of ten where a number is large."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"  # noqa: PLR2004
 
 
 def phase_table(result: PhaseMapping) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,17 +10,30 @@ import pandas as pd
 
 from sigma_scale import plot
 from sigma_scale.plot import ReportTable
+from sigma_scale.plot.line_labels import line_name
+from sigma_scale.workflow.report_numbers import plain, same_places, with_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import xarray as xr
 
-__all__ = ["composition_shown", "contact_table", "contacts_shown", "evidence_shown"]
+__all__ = [
+    "NOT_ASSIGNED",
+    "composition_shown",
+    "contact_table",
+    "contacts_shown",
+    "evidence_shown",
+    "shortened",
+    "weights_shown",
+]
 
 _NEIGHBOURS = 4
 """Neighbours of a phase that the report names."""
 _LEAST_SHARE = 0.01
+_MOST_ROWS = 50
+NOT_ASSIGNED = "not assigned"
+"""What pixels without a phase are called."""
 
 
 def evidence_shown(evidence: pd.DataFrame) -> ReportTable:
@@ -45,7 +59,8 @@ def evidence_shown(evidence: pd.DataFrame) -> ReportTable:
         "“overlap”: counts of other elements' peaks; “<”: not detected, with the counts that would "
         "be. tables/elements.csv has all of it."
     )
-    return _by_phase(cells[lines], caption, (decisions != "present").to_numpy())
+    shown = cells[lines].rename(columns=line_name)
+    return _by_phase(shown, caption, (decisions != "present").to_numpy())
 
 
 def _evidence_cell(row: pd.Series[Any]) -> str:
@@ -57,7 +72,7 @@ def _evidence_cell(row: pd.Series[Any]) -> str:
     net, error = ("fitted", "fitted_error") if fitted else ("net", "error")
     significance = row[net] / row[error] if row[error] > 0 else 0.0
     doubt = " ?" if row["decision"] == "uncertain" else ""
-    return f"{row[net]:,.0f}{doubt}\n{significance:.3g} σ"
+    return f"{row[net]:,.0f}{doubt}\n{plain(significance, 3)} σ"
 
 
 def composition_shown(composition: pd.DataFrame) -> ReportTable:
@@ -88,7 +103,7 @@ def _composition_cell(row: pd.Series[Any]) -> str:
     if np.isnan(weight):
         return "–"
     if not row["detected"]:
-        return f"< {limit:.2g}" if np.isfinite(limit) else "–"
+        return f"< {plain(limit, 2, trim=True)}" if np.isfinite(limit) else "–"
     places = _places(row["weight_percent_error"])
     error = row["weight_percent_error"]
     return f"{weight:.{places}f} ± {error:.{places}f}\n{row['atomic_percent']:.{places}f} at%"
@@ -142,7 +157,7 @@ def contacts_shown(contacts: xr.Dataset) -> ReportTable:
     length = contacts["length"].sum("neighbour").to_numpy()
     rows = [_neighbours(table, phase) for phase in phases]
     frame = pd.DataFrame(
-        {f"Border, {unit}": [f"{value:,.4g}" for value in length], "Neighbours": rows},
+        {f"Border, {unit}": [plain(value, 4, trim=True) for value in length], "Neighbours": rows},
         index=phases,
     )
     caption = (
@@ -159,12 +174,70 @@ def _neighbours(table: pd.DataFrame, phase: int) -> str:
     own = own.sort_values("share", ascending=False, kind="stable")
     shown = own[own["share"] >= _LEAST_SHARE].head(_NEIGHBOURS)
     texts = [
-        f"{neighbour}: {100 * row['share']:.0f}"
-        + (f" ± {100 * row['share_error']:.1g} %" if row["share_error"] > 0 else " %")
+        f"{neighbour}: {_percent(row['share'], row['share_error'])}"
         for neighbour, row in shown.iterrows()
     ]
     rest = len(own) - len(shown)
     return ",  ".join(texts) + (f",  and {rest} more" if rest else "")
+
+
+def shortened(table: ReportTable) -> ReportTable:
+    """
+    Leave out phases where a table has more than can be read: those after the first 50.
+
+    Parameters
+    ----------
+    table : ReportTable
+        A row per phase, the first column their names; the largest phase comes first.
+
+    Returns
+    -------
+    ReportTable
+        With a row for the pixels without a phase if it has one. Its caption says what is left
+        out.
+    """
+    assigned = (table.frame["Phase"] != NOT_ASSIGNED).to_numpy()
+    if assigned.sum() <= _MOST_ROWS:
+        return table
+    kept = np.flatnonzero((np.cumsum(assigned) <= _MOST_ROWS) | ~assigned).tolist()
+    return replace(
+        table,
+        frame=table.frame.iloc[kept],
+        caption=f"The first {_MOST_ROWS} of {assigned.sum():,} phases. {table.caption}",
+        chips=[table.chips[row] for row in kept] if table.chips else (),
+        faint=[table.faint[row] for row in kept] if table.faint else (),
+    )
+
+
+def _percent(share: float, error: float) -> str:
+    """Write a share in percent, with decimals as far as its error has them."""
+    if not error > 0:
+        return f"{100 * share:.0f} %"
+    return " ± ".join(with_error(100 * share, 100 * error)) + " %"
+
+
+def weights_shown(weights: pd.DataFrame) -> ReportTable:
+    """
+    Show how much of each end-member is in each phase: a row per phase.
+
+    Parameters
+    ----------
+    weights : pandas.DataFrame, shape (phase, end-member)
+        From :func:`sigma_scale.phases.unmix`; rows are called ``cluster_0`` and so on.
+
+    Returns
+    -------
+    ReportTable
+    """
+    phases = [int(str(name).rpartition("_")[2]) for name in weights.index]
+    names = [f"End-member {number}" for number in range(weights.shape[1])]
+    cells = same_places(weights.set_axis(phases).set_axis(names, axis="columns"), 3)
+    faint = weights.to_numpy() < _LEAST_SHARE * weights.to_numpy().max(initial=0.0)
+    caption = (
+        "Weights of the end-members; faint where they are less than 1 % of the largest. "
+        "tables/end_member_weights.csv has all digits."
+    )
+    return _by_phase(cells, caption, faint)
 
 
 def _by_phase(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from sigma_scale.errors import ParameterError, SourceNotFoundError
+from sigma_scale.files import yaml_fault
 
 __all__ = ["RunSettings", "is_whole"]
 
@@ -41,8 +42,9 @@ class RunSettings:
         Parameters of :class:`sigma_scale.latent.UMAP`. What is not given is ``n_neighbors=15``,
         ``min_dist=0.02``, ``n_landmarks=20_000``, and UMAP's own default for the rest.
     clustering : str
-        "HDBSCAN" or "GaussianMixture". Where the binned map has more than four million pixels, it
-        is fitted to a uniform sample of about that many, and every pixel is placed in it.
+        "HDBSCAN", "GaussianMixture", "BayesianGaussianMixture", "KMeans", "MiniBatchKMeans" or
+        "Birch". Where the binned map has more than four million pixels, it is fitted to a uniform
+        sample of about that many, and every pixel is placed in it.
     clustering_args : mapping
         Parameters of the clustering. What is not given for HDBSCAN is ``min_samples=10`` and a
         ``min_cluster_size`` of 10 pixels or, if more, a two-thousandth of the binned map.
@@ -168,9 +170,12 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SourceNotFoundError(f"There is no settings file {path}.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ParameterError(f"The settings file {path} can't be read: {reason}") from error
+    except yaml.YAMLError as error:
+        raise ParameterError(
+            f"The settings file {path} isn't valid YAML: {yaml_fault(error)}."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParameterError(f"The settings file {path} can't be read: {error}") from error
     if values is None:
         return {}
     if not isinstance(values, dict):

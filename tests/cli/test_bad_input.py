@@ -11,12 +11,13 @@ from commands import QUICK, hspy, refused
 from sigma_scale import store
 from sigma_scale.engines import engine_states
 from sigma_scale.synthetic import synthetic_map
+from sigma_scale.workflow import job
 
 BAD_SOURCES = {
     "missing.bcf": "There is no file missing.bcf",
     "Nope.bcf": "Nope.bcf is damaged or not a Bruker .bcf file",
     "notes.txt": "No reader knows the file notes.txt",
-    "folder": "No reader knows the folder folder",
+    "folder": "Put tiles together with: sigma-scale mosaic folder area.zarr",
     "broken.hspy": "broken.hspy is damaged or not a HyperSpy .hspy file",
     "eels.hspy": "eels.hspy holds no EDS map",
     "other.zarr": "other.zarr has no variable with an energy dimension",
@@ -57,7 +58,7 @@ BAD_OPTIONS = [
     (["--bin", "200,2"], ["200 x 2", "don't fit a map of 64 x 64"]),
     (["--bin", "0,2"], ["Binning factors must be at least 1"]),
     (["--bin", "two"], ["--bin takes two whole numbers", "'two'"]),
-    (["--bin", "2"], ["--bin takes two whole numbers"]),
+    (["--bin", "2.5"], ["--bin takes two whole numbers"]),
     (["--bin", "2,2,2"], ["--bin takes two whole numbers"]),
     (["--normalisation", "sharpen"], ["sharpen", "zscore"]),
     (["--remove-below", "70"], ["70"]),
@@ -73,6 +74,10 @@ BAD_OPTIONS = [
     (["--seed", "-1"], ["random_state"]),
     (["--settings", "none.yaml"], ["There is no settings file none.yaml"]),
     (["--colour", "red"], ["--colour", "Try 'sigma-scale run --help'"]),
+    (["--line", "O_Ka"], ["No such option: --line. Did you mean --lines? Try"]),
+    (["--lines", "O_Ka"], ["UMAP needs at least two features", "more X-ray lines"]),
+    (["--latent", "n_neighbors=1"], ["n_neighbors must be at least 2"]),
+    (["--cluster-arg", "min_samples=0"], ["min_samples must be at least 1"]),
 ]
 
 
@@ -85,7 +90,9 @@ def test_options_that_cannot_work(call, map_store, tmp_path, options, words):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("lines: [O_Ka", ["settings.yaml can't be read"]),
+        ("lines: [O_Ka", ["settings.yaml isn't valid YAML: line 1, column 13: expected ','"]),
+        ("bin: auto\nlines: {O_Ka: [}", ["settings.yaml isn't valid YAML: line 2, column 16: "]),
+        ("bin: \x07", ["settings.yaml isn't valid YAML: character 6 of the text"]),
         ("[O_Ka]", ["settings.yaml must map names to values"]),
         ("colour: red", ["Unknown settings: colour", "There are: lines"]),
         ("latent: fast", ["latent must map names to values"]),
@@ -99,9 +106,41 @@ def test_settings_files_that_cannot_work(call, map_store, tmp_path, content, wor
     assert [path.name for path in tmp_path.iterdir()] == ["settings.yaml"]
 
 
+def test_a_settings_file_that_is_no_text(call, map_store, tmp_path):
+    (tmp_path / "settings.yaml").write_bytes(b"\xff\xfe\x00")
+    refused(call("run", map_store, "--settings", "settings.yaml"), "settings.yaml can't be read")
+
+
 def test_values_that_only_the_model_can_refuse_end_in_one_line_too(call, map_store, tmp_path):
-    refused(call("run", map_store, "-o", "out", "--latent", "n_neighbors=1"), "at least 2")
-    assert [path.name for path in tmp_path.iterdir()] == ["out.unfinished"]
+    refused(call("run", map_store, "-o", "out", "--latent", "metric=foo"), "metric must be one of")
+    refused(call("run", map_store, "-o", "out", "--latent", "init=foo"), "init")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.unfinished"]  # Lines are measured.
+
+
+@pytest.mark.parametrize("options", [["--lines", "O_Ka,Xx_Ka"], ["--lines", "O_Ka"]])
+def test_settings_are_refused_before_a_map_is_opened(call, monkeypatch, options):
+    monkeypatch.setattr(job, "read", None)
+    refused(call("run", "there_is_none.bcf", *options))
+    refused(call("demo", *options))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "right"),
+    [
+        (["run", "a.zarr", "--memory-limit", "8GB"], "--memory-limit 8GB run ..."),
+        (["info", "a.zarr", "--memory-limit=8GB"], "--memory-limit 8GB info ..."),
+        (["run", "a.zarr", "--engine", "gpu"], "--engine gpu run ..."),
+        (["demo", "--scheduler", "slurm:2"], "--scheduler slurm:2 demo ..."),
+        (["ingest", "a.bcf", "b.zarr", "--workers"], "--workers N ingest ..."),
+        (["run", "a.zarr", "--quiet"], "--quiet run ..."),
+    ],
+)
+def test_options_of_the_main_command_after_the_command(call, arguments, right):
+    refused(call(*arguments), "give it before the command", f"as in: sigma-scale {right}")
+
+
+def test_the_version_is_no_option_of_a_command(call):
+    refused(call("run", "a.zarr", "--version"), "No such option: --version. Try")
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["ingest", "map.bcf"], ["fly"], ["--fast"]])
@@ -111,6 +150,7 @@ def test_a_wrong_command_line_gets_one_line_with_a_hint(call, arguments):
 
 def test_a_memory_limit_that_cannot_be_understood(call, map_store):
     refused(call("--memory-limit", "lots", "info", map_store), "memory_limit", "'lots'")
+    refused(call("--memory-limit", "8", "info", map_store), "Give a unit, such as '8GB'")
 
 
 def test_a_memory_limit_that_is_too_low(call, map_store, tmp_path):
@@ -123,6 +163,13 @@ def test_an_engine_that_is_not_there_is_never_replaced(call, map_store, tmp_path
     if engine_states()["gpu"].startswith("usable"):
         pytest.skip("there is a GPU")
     refused(call("--engine", "gpu", "run", map_store, "-o", "out"), "UMAP can't run on a GPU here")
+    own = ["--latent", "engine=cpu", "--clustering", "GaussianMixture"]
+    ended = call("--engine", "gpu", "run", map_store, "-o", "out", *own)
+    refused(ended, "GaussianMixture can't run on a GPU here")
+    own = ["--cluster-arg", "engine=cuml"]
+    ended = call("--engine", "auto", "run", map_store, "-o", "out", *own)
+    refused(ended, "HDBSCAN's engine 'cuml'")
+    assert list(tmp_path.iterdir()) == []
     refused(call("--engine", "tpu", "run", map_store, "-o", "out"), "'tpu' is not one of")
 
 
@@ -156,7 +203,7 @@ def test_a_spectrum_that_suggests_no_lines(call, tmp_path):
 def test_an_output_that_exists(call, map_store, tmp_path, image):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
-    refused(call("run", map_store, "-o", "out"), "out exists already")
+    refused(call("run", map_store, "-o", "out"), "out exists already", "-o FOLDER", "--overwrite")
     refused(call("run", map_store, "-o", "out", "--overwrite"), "out is not a folder of results")
     refused(call("demo", "-o", "out", "--side", "64"), "out exists already")
     refused(call("ingest", map_store, "out"), "out exists and is not a store")

@@ -8,6 +8,7 @@ import numpy as np
 from commands import QUICK, hspy, refused
 
 from sigma_scale import store
+from sigma_scale.clustering.cluster import CLUSTERING_METHODS
 from sigma_scale.workflow import RunSettings, job
 
 
@@ -32,7 +33,7 @@ def test_options_change_what_the_settings_file_says(call, map_store, tmp_path, m
 
     monkeypatch.setattr(job, "run_job", remember)
     stored = RunSettings(
-        lines=("O_Ka",), bin=(4, 4), latent={"n_neighbors": 9}, random_state=3,
+        lines=("O_Ka", "Al_Ka"), bin=(4, 4), latent={"n_neighbors": 9}, random_state=3,
         clustering="GaussianMixture", clustering_args={"n_components": 5},
     )  # fmt: skip
     (tmp_path / "s.yaml").write_text(stored.to_yaml())
@@ -43,6 +44,7 @@ def test_options_change_what_the_settings_file_says(call, map_store, tmp_path, m
     call("run", map_store, *file, "--clustering", "HDBSCAN", "--bin", "auto", "-o", "elsewhere")
     call("run", map_store, *file, "--normalisation", "none", "--navigation", "--end-members", "2")
     call("run", map_store, *file, "--remove-below", "0.3", "--seed", "8")
+    call("run", map_store, "--bin", "3")
     call("run", map_store)
     settings = [entry[1] for entry in seen]
     assert settings[0] == stored
@@ -52,8 +54,9 @@ def test_options_change_what_the_settings_file_says(call, map_store, tmp_path, m
     assert settings[3] == replace(stored, clustering="HDBSCAN", clustering_args={}, bin="auto")
     assert settings[4] == replace(stored, normalisation=(), navigation=True, n_end_members=2)
     assert settings[5] == replace(stored, remove_below_kev=0.3, random_state=8)
-    assert settings[6] == RunSettings()
-    assert [entry[3] for entry in seen] == [False, True, False, False, False, False, False]
+    assert settings[6] == RunSettings(bin=(3, 3))
+    assert settings[7] == RunSettings()
+    assert [entry[3] for entry in seen] == [False, True, *[False] * 6]
     assert [str(entry[2]) for entry in seen[2:4]] == ["map-phases", "elsewhere"]
 
 
@@ -134,6 +137,26 @@ def test_help_lists_the_commands(call):
             assert f"\n  {command} " in out
     for command in ("demo", "doctor", "info", "ingest", "run"):
         assert call(command, "--help")[0] == 0
+
+
+def test_help_names_all_methods_of_clustering(call):
+    said = " ".join(call("run", "--help")[1].split())
+    methods = said.partition("--clustering METHOD ")[2].partition(". --")[0]
+    assert set(methods.replace(" or ", ", ").split(", ")) == set(CLUSTERING_METHODS)
+
+
+def test_more_end_members_than_phases_are_as_many_as_there_are(call, map_store, tmp_path):
+    (tmp_path / "s.yaml").write_text("n_end_members: 5")
+    method = ["--clustering", "KMeans", "--cluster-arg", "n_clusters=3"]
+    code, _, err = call("run", map_store, "-o", "out", "--settings", "s.yaml", *method, *QUICK)
+    assert code == 0
+    assert err == (
+        "Note: n_end_members is 5, but there are only 3 phases: their spectra are unmixed into 3 "
+        "end members.\n"
+    )
+    weights = (tmp_path / "out" / "tables" / "end_member_weights.csv").read_text().splitlines()
+    assert len(weights) == 1 + 3
+    assert len(weights[0].split(",")) == 1 + 3
 
 
 def test_version(call):

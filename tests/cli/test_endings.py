@@ -19,12 +19,13 @@ def test_an_interrupted_command_says_how_to_go_on(call, map_store, tmp_path, mon
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(job, "map_phases", interrupt)
-        code, _, err = call("run", map_store, "-o", "out")
-    assert code == 130
-    assert err.strip() == "Interrupted. Run the same command again to go on."
-    assert [path.name for path in tmp_path.iterdir()] == ["out.unfinished"]
+    for step, left in (("map_phases", []), ("write_results", ["out.unfinished"])):
+        with monkeypatch.context() as patch:
+            patch.setattr(job, step, interrupt)
+            code, _, err = call("run", map_store, "-o", "out", *QUICK)
+        assert code == 130
+        assert err.strip() == "Interrupted. Run the same command again to go on."
+        assert [path.name for path in tmp_path.iterdir()] == left  # None with nothing in it.
     assert call("run", map_store, "-o", "out", *QUICK)[0] == 0
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

@@ -139,8 +139,14 @@ def test_counts_of_a_folder_of_results(call, results):
         (["x.csv", "--what", "labels"], "labels is a map"),
         (["x.png", "--what", "n_pixels"], "no figure of n_pixels"),
         (["x.xyz", "--what", "labels"], "must end in .ome.tif"),
-        (["x.tif"], "must end in .hspy, .zspy, .zarr"),
-        (["x.ome.tif", "--what", "grains"], "no result 'grains'. There are: binned/line_intensity"),
+        (["x.tif"], "must end in .hspy, .zspy, .zarr for counts, or in .ome.tif, "),
+        (["x.tif", "--what", "label"], "no result 'label'. Did you mean labels"),
+        (["x.ome.tif", "--what", "Line_intensities"], "Did you mean line_intensity"),
+        (["x", "--what", "mask"], "Did you mean masks"),
+        (["x.csv", "--what", "masks"], "masks are written to a folder"),
+        (["x.HSPY", "--what", "masks"], "Name a folder, such as x; --mask-format says"),
+        (["x.png", "--what", "figures"], "Name a folder, such as x; --figure-format says"),
+        (["x.ome.tif", "--what", "rgb"], "no result 'rgb'. There are: binned/line_intensity"),
         (["x.ome.tif", "--bin", "2,2"], "--bin, --dtype and --option are for counts"),
         (["x", "--what", "masks", "--size", "big"], "--size takes two whole numbers"),
         (["x.msa", "--what", "labels"], "dimension energy"),
@@ -162,6 +168,26 @@ def test_results_that_cannot_be_written_are_refused(call, results, tmp_path, arg
     assert (code, out) == (2, "")
     assert words in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "endings"),
+    [
+        ("labels", ".ome.tif, .ome.tiff, .ome.zarr, .hspy, .zspy, .png, .svg"),
+        ("line_intensity", ".ome.tif, .ome.tiff, .ome.zarr, .hspy, .zspy, .png, .svg"),
+        ("regions", ".ome.tif, .ome.tiff, .ome.zarr, .csv, .parquet, .hspy, .zspy, .png, .svg"),
+        ("phases/mean", ".msa, .emsa, .csv, .parquet, .hspy, .zspy, .png, .svg"),
+        ("n_pixels", ".csv, .parquet"),
+        ("proportions", ".csv, .parquet"),
+    ],
+)
+def test_the_endings_that_are_offered_are_those_that_work(call, results, tmp_path, what, endings):
+    source = results[0] / "map.zarr"
+    code, _, err = call("export", source, "x.xyz", "--what", what)
+    assert code == 2
+    assert f"must end in {endings}.\n" in err
+    for ending in endings.split(", "):
+        assert call("export", source, f"x{ending}", "--what", what)[0] == 0
 
 
 def test_files_without_results_are_refused(call, map_store):

@@ -62,6 +62,24 @@ def test_ingest_refuses_another_source_or_reading_for_a_store(call, npy, counts)
     np.testing.assert_array_equal(store.open_map("out.zarr").to_xarray(), counts + 1)
 
 
+@pytest.mark.parametrize("name", ["out.hspy2", "out.hspy", "out.csv"])
+def test_a_store_is_not_called_what_it_is_not(call, npy, tmp_path, name):
+    code, _, err = call("ingest", npy, name, *AXIS)
+    assert code == 2
+    assert f"ends in .zarr, not in .{name[4:]}" in err
+    assert "Call it out.zarr." in err
+    assert [path.name for path in tmp_path.iterdir()] == [npy]
+
+
+def test_names_of_stores_without_an_ending_will_do(call, npy, counts):
+    for name in ("out", "out_1.5", "OUT.ZARR"):
+        assert call("ingest", npy, name, *AXIS)[0] == 0
+        np.testing.assert_array_equal(store.open_map(name).to_xarray(), counts)
+    store.write_map(store.open_map("out"), "mine.store")
+    code, _, err = call("ingest", "out", "mine.store", "--overwrite")
+    assert (code, err) == (0, "")  # It is a store, whatever it is called.
+
+
 def test_verify_finds_a_store_that_was_changed(call, npy, tmp_path):
     assert call("ingest", npy, "out.zarr", *AXIS)[0] == 0
     np.save("zeros.npy", np.zeros((40, 30, 64), np.uint16))
@@ -96,6 +114,9 @@ def test_export_writes_what_other_programs_read(call, npy, counts, target):
 
 
 def test_export_bins_on_the_way(call, npy, counts):
+    assert call("export", npy, "square.zarr", "--bin", "2", *AXIS)[0] == 0
+    square = counts.reshape(20, 2, 15, 2, 64).sum((1, 3))
+    np.testing.assert_array_equal(xr.open_zarr("square.zarr")["counts"], square)
     code, out, _ = call("export", npy, "binned.zarr", "--bin", "3,2", "--dtype", "uint32", *AXIS)
     assert (code, out) == (0, "binned.zarr: 10 x 20 pixels, 64 channels\n")
     expected = counts.reshape(20, 2, 10, 3, 64).sum((1, 3))

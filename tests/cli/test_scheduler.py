@@ -56,6 +56,18 @@ def test_help_and_mistakes_start_no_workers(call, asked):
     assert "arguments" not in asked
 
 
+def test_what_is_known_to_fail_starts_no_workers(call, asked, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").touch()
+    workers = ("--scheduler", "processes:2")
+    refused(call(*workers, "run", "a.zarr", "-o", "out"), "out exists already", "--overwrite")
+    refused(call(*workers, "demo", "-o", "out"), "out exists already", "--overwrite")
+    refused(call(*workers, "run", "a.zarr", "--lines", "Xx_Ka"), "Xx_Ka")
+    refused(call(*workers, "ingest", "a.bcf", "a.hspy"), "ends in .zarr")
+    refused(call(*workers, "mosaic", "tiles", "out"), "out exists and is not a store")
+    assert "arguments" not in asked
+
+
 def test_what_can_not_be_connected_to_is_one_line(call):
     refused(call("--scheduler", "nowhere", "doctor"), "There is no scheduler 'nowhere'")
     refused(

@@ -7,6 +7,7 @@ import xarray as xr
 from sigma_scale.clustering import cluster_latent
 from sigma_scale.clustering.cluster import make_clusterer
 from sigma_scale.errors import EmptyMapError, ParameterError
+from sigma_scale.synthetic import synthetic_map
 
 ARGS = {
     "GaussianMixture": {"n_components": 3, "random_state": 0},
@@ -92,3 +93,9 @@ def test_what_is_unknown_is_answered_with_what_there_is(latent: xr.DataArray) ->
         cluster_latent(latent, "GaussianMixture", {"clusters": 4})
     with pytest.raises(ParameterError, match="y, x, component"):
         cluster_latent(latent[0], "GaussianMixture")
+
+
+def test_a_map_is_no_latent_map() -> None:
+    image = synthetic_map((64, 64)).image
+    with pytest.raises(ParameterError, match=r"got SpectrumImage\. .*embed\(maps, UMAP\(\)\)"):
+        cluster_latent(image)

@@ -113,6 +113,23 @@ def test_a_limit_that_makes_no_sense_is_named(bad):
         check_memory(1, what="It", remedy="Don't.")
 
 
+@pytest.mark.parametrize("bare", ["8", " 16 ", "999999", "1e5"])
+def test_a_few_bytes_without_a_unit_are_a_forgotten_unit(bare):
+    with (
+        config.options(memory_limit=bare),
+        pytest.raises(ParameterError, match=f"Give a unit, such as '{bare.strip()}GB'"),
+    ):
+        check_memory(1, what="It", remedy="Don't.")
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [("8 B", 8), ("8kB", 8000), ("1000000", 10**6), (8, 8)]
+)
+def test_units_and_numbers_are_taken_at_their_word(size, expected):
+    with config.options(memory_limit=size):
+        assert memory_limit() == expected
+
+
 @pytest.mark.parametrize("shown", [True, False])
 def test_bars_show_where_the_option_is_set(shown, capsys, mixed):
     with config.options(progress=shown):

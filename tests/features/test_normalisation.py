@@ -18,6 +18,7 @@ from sigma_scale.features import (
     softmax,
     zscore,
 )
+from sigma_scale.synthetic import synthetic_map
 
 
 def make_maps(shape, seed=0, dtype=np.float32):
@@ -47,6 +48,15 @@ def naive_average(values):
                 ]
                 result[y, x, feature] = math.fsum(around) / len(around)
     return result
+
+
+@pytest.mark.parametrize("step", [*NORMALISATIONS.values(), lambda m: normalise_features(m, [])])
+def test_what_is_no_feature_maps_is_refused(step):
+    image = synthetic_map((64, 64)).image
+    with pytest.raises(ParameterError, match=r"not SpectrumImage\. .*line_intensity\(image"):
+        step(image)
+    with pytest.raises(ParameterError, match=r"\(y, x, line\), not the dimensions \('y', 'x'\)"):
+        step(make_maps((3, 4, 2))[:, :, 0])
 
 
 SHAPES = [(7, 9, 3), (1, 8, 2), (8, 1, 2), (1, 1, 3), (2, 2, 1), (2, 5, 1), (5, 2, 2)]

@@ -291,7 +291,7 @@ def clustered(serve, with_clusters, tmp_path_factory):
 def counted(monkeypatch):
     """Show the number of clusters in the place of the phase map, which other tests look at."""
 
-    def view(segmenter):
+    def view(segmenter, **_options):
         import panel as pn
 
         n_filled = sum(1 for size in segmenter.cluster_sizes if size)

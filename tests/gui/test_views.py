@@ -375,7 +375,8 @@ def test_weights_and_components(ps):
     weights, components = ps.get_unmixed_spectra_profile(n_components=2)
     view = gui.show_unmixed_weights_and_components(ps, weights, components)
     assert list(view.panels) == ["Weights", "Components"]
-    assert {"cluster_0", "w_1"} <= texts(view.figures["Weights"])
+    assert {"Cluster 0", "w_1"} <= texts(view.figures["Weights"])
+    assert "cluster_0" in view.tables["Weights"].index
     assert {"cpnt_0", "cpnt_1"} <= texts(view.figures["Components"])
     same = gui.show_unmixed_weights_and_compoments(ps, weights, components)
     assert list(same.panels) == list(view.panels)

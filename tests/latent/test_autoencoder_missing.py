@@ -12,8 +12,8 @@ def hidden(name, path=None, target=None):
     return None if name.partition(".")[0] == "torch" else real(name, path, target)
 importlib.machinery.PathFinder.find_spec = hidden
 """
-EXPERIMENT = """from sigma_scale.workflow.experiment import Experiment
-    Experiment(descriptor='a', chosen_dataset=[[1.0, 2.0]])"""
+EXPERIMENT = """from sigma_scale import AutoEncoder, Experiment
+    Experiment(descriptor='a', model=AutoEncoder, chosen_dataset=[[1.0, 2.0]])"""
 NEEDS = """
 from sigma_scale.errors import EngineUnavailableError
 try:
@@ -28,13 +28,26 @@ else:
 @pytest.mark.parametrize(
     "statement",
     [
-        "from sigma_scale.latent.autoencoder import AutoEncoder",
+        "import sigma_scale as ss; ss.AutoEncoder(8)",
+        "import sigma_scale as ss; ss.VariationalAutoEncoder(8, hidden_layer_sizes=(16,))",
         "from sigma_scale.latent.autoencoder.training import Trainer",
         EXPERIMENT,
     ],
 )
 def test_what_needs_pytorch_names_the_extra(statement):
     code = HIDE + NEEDS.format(statement=statement)
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_names_of_the_tutorial_need_no_pytorch():
+    """Its list of imports, and a class of one's own that nothing is made of."""
+    code = HIDE + "import sys\n"
+    code += "from sigma_scale import AutoEncoder, Experiment, VariationalAutoEncoder\n"
+    code += "class Own(VariationalAutoEncoder): pass\n"
+    code += "raise SystemExit(not issubclass(Own, AutoEncoder) or 'torch' in sys.modules)"
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
     )

@@ -8,6 +8,7 @@ from sklearn.decomposition import PCA
 from sigma_scale import config
 from sigma_scale.errors import EmptyMapError, MemoryLimitError, ParameterError
 from sigma_scale.latent import UMAP, embed
+from sigma_scale.synthetic import synthetic_map
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +135,11 @@ def test_any_transformer_of_rows_will_do(features: xr.DataArray) -> None:
     rows = features.to_numpy().reshape(-1, 4)
     expected = PCA(3).fit(rows).transform(rows)
     np.testing.assert_allclose(latent.to_numpy().reshape(-1, 3), expected, atol=1e-4)
+
+
+def test_a_map_is_no_feature_map(model: UMAP) -> None:
+    with pytest.raises(ParameterError, match=r"not SpectrumImage\. .*line_intensity\(image"):
+        embed(synthetic_map((64, 64)).image, model)
 
 
 def test_other_dimensions_are_refused(features: xr.DataArray, model: UMAP) -> None:

@@ -142,7 +142,11 @@ def test_fits_without_warnings_and_says_how_many_landmarks(
     with warnings.catch_warnings(), caplog.at_level(logging.INFO):
         warnings.simplefilter("error", UserWarning)
         UMAP(n_landmarks=300, n_epochs=5, random_state=0).fit(features)
-    assert "300 landmarks for 6000 pixels" in caplog.text
+    assert "UMAP is fitted on 300 of 6000 pixels" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "sigma_scale.latent"):
+        UMAP(n_epochs=5, random_state=0).fit(features[:200])
+    assert "fitted on" not in caplog.text  # On all of them, which is nothing to be told of.
 
 
 def test_parameters_survive_cloning() -> None:

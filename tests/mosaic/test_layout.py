@@ -179,6 +179,10 @@ def test_a_file_and_its_header_are_one_tile(tmp_path):
 
 
 def test_folders_without_maps_are_refused(tmp_path):
+    (tmp_path / "map.bcf").touch()
+    with pytest.raises(FileFormatError, match=r"map\.bcf is a file, but .*sigma-scale run"):
+        TileLayout.from_folder(tmp_path / "map.bcf")
+    (tmp_path / "map.bcf").unlink()
     with pytest.raises(SourceNotFoundError, match="There is no folder"):
         TileLayout.from_folder(tmp_path / "none")
     with pytest.raises(SourceNotFoundError, match="no file that a reader knows"):

@@ -214,7 +214,7 @@ def test_faults_name_tile_and_line(folder, old, new, error, message):
         ("tiles:", "version: 2\ntiles:", "version 2"),
         ("tiles:", "tiles: []\ntiles:", "'tiles' is given twice"),
         ("- name", "- [1]\n  - name", "line 4: a tile has entries"),
-        ("{name", "{{name", "isn't valid YAML"),
+        ("{name", "{{name", r"isn't valid YAML: line \d+, column \d+: "),
         ("{scale_kev: 0.01}\n", "[1]\n", "options must be names"),
         ("tiles:", "tiles: !!python/object/apply:os.getcwd []\nother:", "isn't valid YAML"),
     ],

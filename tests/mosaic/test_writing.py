@@ -66,7 +66,7 @@ def test_a_store_that_is_there_is_kept_unless_asked(spies, tmp_path):
     before = n_read(spies)
     with pytest.raises(OutputExistsError, match="exists already"):
         write_mosaic(layout_of(spies, FOUR), path)
-    with pytest.raises(OutputExistsError, match="exists already"):
+    with pytest.raises(OutputExistsError, match=r"exists already.*--overwrite.*overwrite=True"):
         write_mosaic(layout_of(spies, SIX), path, earlier=path)
     write_mosaic(layout_of(spies, FOUR), path, reuse=True)
     assert n_read(spies) == before

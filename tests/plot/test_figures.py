@@ -1,6 +1,8 @@
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -27,6 +29,49 @@ def test_other_endings_are_refused(tmp_path, name):
     with pytest.raises(ParameterError, match=r"'\.png' or '\.svg'"):
         save_figure(plot_image(make_map(np.eye(3))), tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def png_size(content):
+    from PIL import Image
+
+    with Image.open(BytesIO(content)) as picture:
+        assert picture.format == "PNG"
+        return picture.size
+
+
+def test_notebooks_show_figures_without_pyplot():
+    """They ask for ``_repr_png_``: a PNG, and how large to show it (96 pixels per inch)."""
+    figure = plot_image(make_map(np.eye(9), 1.0))
+    content, shown = figure._repr_png_()
+    inches = figure.get_size_inches()
+    np.testing.assert_allclose(png_size(content), inches * 150, atol=1)
+    np.testing.assert_allclose([shown["width"], shown["height"]], inches * 96, atol=1)
+    saved = BytesIO()
+    figure.savefig(saved)
+    assert png_size(saved.getvalue()) == png_size(content)
+    figure.dpi = 60
+    np.testing.assert_allclose(png_size(figure._repr_png_()[0]), inches * 60, atol=1)
+
+
+def test_a_copied_figure_is_shown_the_same():
+    figure = plot_image(make_map(np.eye(9), 1.0))
+    copy = pickle.loads(pickle.dumps(figure))  # noqa: S301 - our own bytes
+    assert copy._repr_png_() == figure._repr_png_()
+
+
+@pytest.mark.parametrize("magic", [False, True], ids=["plain", "matplotlib inline"])
+def test_ipython_shows_a_figure_once(magic):
+    formatters = pytest.importorskip("IPython.core.formatters")
+    pylabtools = pytest.importorskip("IPython.core.pylabtools")
+    formatter = formatters.DisplayFormatter()
+    if magic:  # what ``%matplotlib inline`` does
+        from matplotlib.figure import Figure
+
+        by_type = formatter.formatters["image/png"]
+        by_type.for_type(Figure, lambda figure: pylabtools.print_figure(figure, "png"))
+    shown, _ = formatter.format(plot_image(make_map(np.eye(9), 1.0)))
+    assert set(shown) == {"text/plain", "image/png"}
+    assert min(png_size(shown["image/png"])) > 100
 
 
 def test_figures_made_in_threads_are_those_made_alone():

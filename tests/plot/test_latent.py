@@ -1,3 +1,4 @@
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -7,6 +8,7 @@ from drawing import colour_at, pixels
 from sigma_scale.errors import EmptyMapError, ParameterError, ShapeMismatchError
 from sigma_scale.plot import NOISE_COLOUR, phase_colours, plot_latent
 from sigma_scale.plot.latent_raster import BATCH, rasterise_latent
+from sigma_scale.plot.number_places import place_numbers
 
 SIZE = (90, 70)
 
@@ -52,6 +54,12 @@ def test_medians_are_those_of_the_points():
         np.testing.assert_allclose(raster.medians[label], wanted, atol=0.03)
 
 
+def test_medians_begin_with_the_phase_of_most_points():
+    labels = np.repeat([0, 1, 2, -1], [10, 30, 20, 99])
+    raster = rasterise_latent(cloud(labels.size), labels, phase_colours([-1, 0, 1, 2]), SIZE)
+    assert list(raster.medians) == [1, 2, 0]
+
+
 def test_numbers_stand_at_the_medians_and_noise_has_none():
     points = cloud(9000) * 0.1
     labels = np.arange(9000) % 3 - 1
@@ -62,6 +70,48 @@ def test_numbers_stand_at_the_medians_and_noise_has_none():
     np.testing.assert_allclose(texts["1"], (5, 2), atol=0.1)
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert legend == ["Phase 0", "1  Iron", "Noise"]
+
+
+def test_only_listed_phases_are_named_and_numbered():
+    points = np.repeat([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0], [3.0, 2.0]], 50, axis=0)
+    names = {0: "0: Si O", 1: "1: Fe", 2: "2: Ca"}
+    figure = plot_latent(points, np.repeat([0, 1, 2, -1], 50), names=names, listed=[1])
+    ax = figure.axes[0]
+    assert [text.get_text() for text in ax.texts] == ["1"]
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend == ["1: Fe", "Noise", "and 2 more"]
+
+
+def test_numbers_of_neighbours_do_not_overlap():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(40), np.arange(40, 0, -1) * 20)
+    points = rng.uniform(0, 0.2, (40, 2))[labels] + rng.normal(0, 0.2, (labels.size, 2))
+    figure = plot_latent(points, labels)
+    pixels(figure)
+    texts = {int(text.get_text()): text for text in figure.axes[0].texts}
+    assert 0 in texts
+    assert 10 < len(texts) < 40
+    boxes = [super(type(text), text).get_window_extent() for text in texts.values()]
+    for first, second in itertools.combinations(boxes, 2):
+        # A line's box is higher than its digits.
+        assert abs(first.x0 + first.x1 - second.x0 - second.x1) >= 0.9 * (
+            first.width + second.width
+        ) or abs(first.y0 + first.y1 - second.y0 - second.y1) >= 0.7 * (
+            first.height + second.height
+        )
+
+
+def test_places_of_numbers():
+    alone = {7: (10.0, 10.0), 12: (200.0, 10.0)}
+    assert place_numbers(alone, 10) == alone
+    crowd = dict.fromkeys(range(8), (50.0, 50.0))
+    places = place_numbers(crowd, 10)
+    assert list(places) == [0, 1, 2, 3, 4]
+    assert places[0] == (50.0, 50.0)
+    assert len(set(places.values())) == 5
+    fewer = place_numbers({k: crowd[k] for k in range(3)}, 10)
+    assert fewer == {k: places[k] for k in range(3)}
+    assert place_numbers({}, 10) == {}
 
 
 def test_labelled_points_have_their_colours_on_paper():

@@ -40,6 +40,15 @@ def test_given_colours_and_names_are_used_and_noise_comes_last():
     assert colour_at(figure, figure.axes[0], 25, 15) == "#123456"
 
 
+def test_phases_that_are_not_listed_are_counted_in_one_line():
+    labels = make_map(stripes(-1, 0, 1, 2, 3), 1.0)
+    figure = plot_phase_map(labels, listed=[0, 2, 9])
+    entries = list(legend_of(figure))
+    assert entries == ["Phase 0  20.0 %", "Phase 2  20.0 %", "Noise  20.0 %", "and 2 more  40.0 %"]
+    assert colour_at(figure, figure.axes[0], 25, 15) == phase_colours([1])[1]
+    assert len(legend_of(plot_phase_map(labels, listed=range(4)))) == 5
+
+
 def test_areas_are_counted_over_all_pixels_of_a_lazy_map():
     rng = np.random.default_rng(0)
     labels = rng.choice([-1, 0, 7, 1000], p=[0.1, 0.6, 0.2998, 0.0002], size=(700, 900))

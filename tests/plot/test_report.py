@@ -125,6 +125,17 @@ def test_tables_have_chips_and_numbers_that_line_up(page):
     assert page.of("td", "class")[:4] == ["n"] * 4
 
 
+def test_captions_stand_outside_of_what_scrolls(page, tmp_path):
+    (caption,) = [value for tag, name, value in page.attributes if (tag, name) == ("p", "id")]
+    assert page.of("div", "aria-labelledby") == [caption]
+    assert page.source.index("A caption.</p>") < page.source.index('<div class="scroll"')
+    assert "<caption" not in page.source
+    frame = pd.DataFrame(np.zeros((1, 11)), columns=[f"c{k}" for k in range(11)])
+    wide = write(tmp_path / "w.html", ReportContent("t", sections=[Section("s", tables=[frame])]))
+    assert Page(wide).of("div", "class") == ["scroll wide"]
+    assert Page(wide).of("div", "aria-label") == ["s"]
+
+
 def test_small_values_of_a_column_are_not_shown_as_zero(tmp_path):
     frame = pd.DataFrame({"v": [1234.5, 0.00012, 0.0, np.nan, -3.0]})
     page = Page(

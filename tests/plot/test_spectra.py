@@ -140,6 +140,32 @@ def test_each_phase_names_only_its_own_peaks():
     assert not figure.get_supxlabel()
 
 
+def test_lines_that_are_not_in_a_phase_are_not_named_in_it():
+    rows = phases({"O_Ka": 300, "Si_Ka": 1000}, {"Fe_Ka": 100, "Si_Ka": 500}, numbers=[3, 7])
+    figure = plot_phase_spectra(rows, list(KNOWN), lines_of={3: {"Si_Ka"}})
+    assert [set(labels_of(ax)) for ax in figure.axes] == [{"Si Kα"}, {"Fe Kα", "Si Kα"}]
+    components = rows.drop_vars("phase").rename(phase="component")
+    figure = plot_components(components, list(KNOWN), lines_of={0: [], 1: ["Fe_Ka"]})
+    assert [set(labels_of(ax)) for ax in figure.axes] == [set(), {"Fe Kα"}]
+
+
+@pytest.mark.parametrize(
+    ("scale", "label", "ticks"),
+    [(1e-5, "10^{-2}", {"0", "1"}), (1e-3, "", {"0.0", "0.5", "1.0"}), (1e3, "10^{6}", {"0", "1"})],
+)
+def test_powers_of_ten_stand_beside_the_axis(scale, label, ticks):
+    figure = plot_phase_spectra(phases(HEIGHTS) * scale, list(HEIGHTS))
+    ax = figure.axes[0]
+    pixels(figure)
+    assert ax.yaxis.get_offset_text().get_text() == ""
+    assert label in ax.get_ylabel()
+    assert bool(label) == bool(ax.get_ylabel())
+    assert {text.get_text() for text in ax.get_yticklabels()} >= ticks
+    single = plot_sum_spectrum(spectrum(HEIGHTS) * scale, list(HEIGHTS)).axes[0]
+    assert single.get_ylabel().startswith("Counts")
+    assert label in single.get_ylabel()
+
+
 def test_noise_makes_no_peaks():
     rng = np.random.default_rng(0)
     noisy = phases({})

@@ -154,7 +154,7 @@ def test_nothing_that_exists_is_replaced_unasked(image, tmp_path):
     path = tmp_path / "map.zarr"
     write_map(image, path)
     before = sorted(p.stat().st_mtime_ns for p in path.rglob("*"))
-    with pytest.raises(OutputExistsError, match="exists already"):
+    with pytest.raises(OutputExistsError, match=r"exists already.*--overwrite.*overwrite=True"):
         write_map(image, path)
     assert sorted(p.stat().st_mtime_ns for p in path.rglob("*")) == before
     write_map(image, path, overwrite=True)

@@ -98,7 +98,8 @@ def test_what_is_not_detected_is_a_limit(quantified):
 
 def test_the_evidence_has_a_row_per_phase_and_agrees_with_the_elements(mapped):
     shown = evidence_shown(mapped.evidence)
-    assert list(shown.frame.columns) == ["Phase", *mapped.settings.lines]
+    named = [name.replace("_Ka", " Kα").replace("_La", " Lα") for name in mapped.settings.lines]
+    assert list(shown.frame.columns) == ["Phase", *named]
     for number, row in enumerate(shown.frame.itertuples(index=False)):
         phase = int(row[0])
         strong = {

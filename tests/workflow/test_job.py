@@ -15,6 +15,7 @@ from sigma_scale.errors import (
     FileFormatError,
     NoSpectraError,
     OutputExistsError,
+    SigmaScaleError,
     SourceNotFoundError,
     StoreError,
     UnknownLineError,
@@ -304,4 +305,47 @@ def test_a_real_file_from_beginning_to_end(real_data, golden, tmp_path):
 def test_a_real_file_without_spectra_is_refused(real_data, quick, tmp_path):
     with pytest.raises((NoSpectraError, FileFormatError), match="Nope"):
         run_job(real_data / "Nope.bcf", quick, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+# The working folder
+
+
+def test_a_working_folder_with_nothing_in_it_goes(tmp_path):
+    folder = OutputFolder(tmp_path / "out")
+    with folder.opened():
+        folder.steps.mkdir()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_working_folder_with_something_in_it_or_of_others_stays(tmp_path):
+    folder = OutputFolder(tmp_path / "out")
+    folder.working.mkdir()
+    with folder.opened():
+        pass
+    assert folder.working.is_dir()  # It was there before.
+    folder.working.rmdir()
+    with folder.opened():
+        (folder.working / "notes.txt").touch()
+    assert files_of(tmp_path) == {"out.unfinished/notes.txt"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lines": ("Xx_Ka", "O_Ka")}, "Xx_Ka"),
+        ({"lines": ("O_Ka",)}, "at least two features"),
+        ({"lines": ("O_Ka", "O_Ka")}, "only once"),
+        ({"latent": {"metric": "far"}}, "metric must be one of"),
+        ({"latent": {"engine": "tpu"}}, "engine must be one of"),
+        ({"clustering_args": {"min_cluster_size": 1}}, "min_cluster_size must be at least 2"),
+        ({"normalisation": ("sharpen",)}, "Unknown normalisation"),
+    ],
+)
+def test_what_no_map_could_have_is_refused_before_one_is_opened(
+    changes, message, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(job, "read", None)
+    with pytest.raises(SigmaScaleError, match=message):
+        run_job("map.bcf", RunSettings(**changes), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -70,7 +70,9 @@ def choose_engine(engine: str, *, min_samples: int, n_features: int) -> str:
         chosen = "exact" if asked == "auto" or asked not in known else asked
     chosen = _ALIASES.get(chosen, chosen)
     if engine == "auto":
-        _LOGGER.info("HDBSCAN by the engine %s", chosen)
+        # Its own code is the rule, and nothing to be told of.
+        level = logging.DEBUG if chosen == "exact" else logging.INFO
+        _LOGGER.log(level, "HDBSCAN is done by the engine %s", chosen)
     if chosen != "exact" and find_spec(chosen) is None:
         raise EngineUnavailableError(
             f"HDBSCAN's engine {chosen!r} is not installed: {_REMEDIES[chosen]}, or take "

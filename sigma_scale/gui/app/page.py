@@ -20,6 +20,7 @@ from sigma_scale.gui.dressing import UNSEEN_LABEL
 from sigma_scale.gui.latent_page import phase_map_page
 from sigma_scale.gui.scheduling import Scheduler
 from sigma_scale.gui.view import View
+from sigma_scale.gui.window import set_window_height
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,8 @@ class Page:
         self._map.param.watch(lambda event: self._choose(event.new), "value")
         self._theme = pn.widgets.TextInput(value="", visible=False)
         self._theme.param.watch(lambda event: apply_theme(self._doc, event.new), "value")
+        self._window = pn.widgets.TextInput(value="", visible=False)
+        self._window.param.watch(lambda event: self._on_window(event.new), "value")
         self._places = [pn.Column(sizing_mode="stretch_both") for _ in TABS]
         self._side = pn.Column(sizing_mode="stretch_both", scroll=True)
         shown = [(tab.name, place) for tab, place in zip(TABS, self._places, strict=True)]
@@ -108,6 +111,7 @@ class Page:
         page.add_panel("tabs", self._tabs)
         page.add_panel("status", self.status.layout)
         page.add_panel("theme_state", self._theme)
+        page.add_panel("window_height", self._window)
         page.add_panel("announced", self.status.announced)
         return page
 
@@ -158,6 +162,11 @@ class Page:
                 self.show_error(error)
 
         return handler
+
+    def _on_window(self, told: str) -> None:
+        """Take the height of the window from the browser."""
+        if self._doc is not None and told.isdecimal():
+            set_window_height(self._doc, int(told))
 
     def _choose(self, number: int) -> None:
         self._opened = self._workspace.maps[number]

@@ -10,6 +10,7 @@ import panel as pn
 from sigma_scale import gui
 from sigma_scale.gui.app.choices import ViewChoice, hint
 from sigma_scale.gui.app.forms import ClustersForm, FeaturesForm, LatentForm, UnmixingForm
+from sigma_scale.gui.app.run_tables import read_tables
 from sigma_scale.gui.app.saved_edits import SavedEdits
 from sigma_scale.gui.editor import LatentEditor
 
@@ -85,7 +86,8 @@ def latent_tab(opened: OpenMap, page: Page) -> Any:
     views: dict[str, Callable[[], Any]] = {"Density": lambda: gui.show_projection(latent)}
     segmenter = project.segmenter
     if segmenter is not None:
-        views["Clusters"] = lambda: gui.view_latent_space(segmenter)
+        elements = read_tables(project).elements
+        views["Clusters"] = lambda: gui.view_latent_space(segmenter, elements=elements)
     return _beside(form.layout, _views(views, page))
 
 
@@ -103,7 +105,7 @@ def clusters_tab(opened: OpenMap, page: Page) -> Any:
         needed = "Make a latent space first." if project.latent is None else "Press Cluster."
         return _beside(form.layout, hint(f"No clusters yet. {needed}"))
     edits = SavedEdits(project, page.show_unsaved)
-    editor = LatentEditor(segmenter, edit=edits)
+    editor = LatentEditor(segmenter, edit=edits, elements=read_tables(project).elements)
 
     def follow() -> None:
         edits.seen = project.revision
@@ -118,8 +120,9 @@ def phases_tab(opened: OpenMap, page: Page) -> Any:
     segmenter = opened.project.segmenter
     if segmenter is None:
         return hint("No phases yet. Make clusters first, in the tab Clusters.")
+    elements = read_tables(opened.project).elements
     views: dict[str, Callable[[], Any]] = {
-        "Phase map": lambda: gui.view_phase_map(segmenter),
+        "Phase map": lambda: gui.view_phase_map(segmenter, elements=elements),
         "Each phase": lambda: gui.show_cluster_distribution(segmenter),
         "Shares of the area": lambda: gui.show_cluster_proportions(segmenter),
     }
@@ -141,19 +144,24 @@ def unmixing_tab(opened: OpenMap, page: Page) -> Any:
     form = UnmixingForm(project.settings, n_clusters, page.guarded(press))
     if segmenter is None:
         return _beside(form.layout, hint("Nothing to unmix yet. Make clusters first."))
-    unmixing = project.unmixing
-    if unmixing is None:
+    unmixing, of_run = project.unmixing, read_tables(project).unmixing
+    if unmixing is None and of_run is None:
         return _beside(form.layout, hint("No end-members yet. Press Unmix."))
-    weights, components = unmixing
+    weights, components = unmixing or of_run  # type: ignore[misc]
     views: dict[str, Callable[[], Any]] = {
         "End-members": lambda: gui.show_unmixed_weights_and_components(
             segmenter, weights, components
         ),
         "Abundance": lambda: gui.show_abundance_map(segmenter, weights, components),
     }
-    return _beside(form.layout, _views(views, page))
+    content = _views(views, page)
+    if unmixing is None:
+        said = pn.pane.HTML(_OF_RUN, margin=(6, 10), sizing_mode="stretch_width")
+        content = pn.Column(said, content, sizing_mode="stretch_both")
+    return _beside(form.layout, content)
 
 
+_OF_RUN = '<p class="hint">As the run of this folder of results found them.</p>'
 _STEPS = frozenset({"features", "latent", "clusters"})
 
 TABS = (

@@ -15,7 +15,7 @@ try:
 except ImportError as error:
     raise EngineUnavailableError(
         f"Autoencoders need PyTorch and safetensors ({error}). Install them with "
-        "pip install 'sigma-scale[autoencoder]'."
+        'pip install "sigma-scale[autoencoder]".'
     ) from error
 
 if TYPE_CHECKING:

@@ -5,11 +5,23 @@ from __future__ import annotations
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from sigma_scale.errors import ParameterError
-from sigma_scale.latent.autoencoder.engine import torch
+from sigma_scale.errors import EngineUnavailableError, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
+    from torch.nn import Module
+else:
+    try:
+        from sigma_scale.latent.autoencoder.engine import torch
+    except EngineUnavailableError as error:
+        # The classes below can be imported and named all the same, as in a list of imports.
+        from sigma_scale.latent.autoencoder.absent import stand_in
+
+        Module = stand_in(str(error))
+    else:
+        Module = torch.nn.Module
 
 __all__ = ["AutoEncoder", "VariationalAutoEncoder"]
 
@@ -17,7 +29,7 @@ _SLOPE = 0.02  # of the leaky rectifier below zero
 _OUTPUTS = ("softmax", "linear")
 
 
-class AutoEncoder(torch.nn.Module):
+class AutoEncoder(Module):
     """
     Network that squeezes feature vectors through a few latent numbers.
 
@@ -41,6 +53,8 @@ class AutoEncoder(torch.nn.Module):
     ------
     ParameterError
         If a size is not a positive integer or ``output`` is unknown.
+    EngineUnavailableError
+        If PyTorch or safetensors is missing.
 
     Notes
     -----

@@ -6,6 +6,7 @@ import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,7 +93,8 @@ def find_store(path: store.PathOrUrl) -> tuple[store.Location, str, Path | None]
     given = store.locate(path)
     if given.is_file():
         raise FileFormatError(
-            f"{given} is a file, not a store. Make a store of it: sigma-scale ingest {given.name}."
+            f"{given} is a file, not a store. Make a store of it and open that: sigma-scale ingest "
+            f"{quote(str(given))} {quote(str(given.with_name(f'{given.stem}.zarr')))}"
         )
     found, folder = given, given.parent
     if not (given / "zarr.json").exists() and (given / _SETTINGS).is_file():

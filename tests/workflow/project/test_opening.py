@@ -142,7 +142,10 @@ def test_what_is_no_store_is_refused(tmp_path, empty):
         Project.open(tmp_path)
     file = tmp_path / "map.hspy"
     file.write_bytes(b"x")
-    with pytest.raises(FileFormatError, match="ingest"):
+    with pytest.raises(FileFormatError, match=r"ingest \S*/map\.hspy \S*/map\.zarr$"):
+        Project.open(file)
+    file = file.rename(tmp_path / "my map.hspy")
+    with pytest.raises(FileFormatError, match=r"ingest '\S*/my map\.hspy' '\S*/my map\.zarr'$"):
         Project.open(file)
     other = tmp_path / "other.zarr"
     xr.Dataset({"a": ("x", [1])}).to_zarr(other, consolidated=False)
