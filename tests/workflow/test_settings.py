@@ -119,7 +119,7 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"lines: [O_Ka", "isn't valid YAML: line 1, column 14"),
+        (b"lines: [O_Ka", "isn't valid YAML: line 1, column 13"),
         (b"\xff\xfe\x00", "can't be read"),
         (b"!!python/object/apply:os.getcwd []", "isn't valid YAML: line 1, column 1"),
         (b"- O_Ka\n- Si_Ka\n", "must map names to values"),
