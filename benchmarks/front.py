@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.page import markdown_table
+from benchmarks.page import LEAST_SHARE, markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,11 @@ def figures(results: Mapping[str, list[Result]]) -> str:
 
 
 def find(results: Mapping[str, list[Result]], entry: Entry) -> Row:
-    """Find an entry's row among the results, and call it as the front page does."""
+    """
+    Find an entry's row among the results, and call it as the front page does.
+
+    Where computing is what takes the time, a limit of memory says nothing and is left out.
+    """
     found = [
         row
         for result in results.get(entry.benchmark, [])
@@ -91,7 +95,10 @@ def find(results: Mapping[str, list[Result]], entry: Entry) -> Row:
             f"The results of {entry.benchmark} have no row called {entry.stage!r} in a part "
             f"called {entry.part!r}."
         )
-    return replace(found[entry.place], stage=entry.label)
+    row = replace(found[entry.place], stage=entry.label)
+    if row.of_limit is not None and row.of_limit < LEAST_SHARE:
+        return replace(row, limit="", of_limit=None)
+    return row
 
 
 def with_figures(page: str, results: Mapping[str, list[Result]]) -> str:

@@ -26,7 +26,8 @@ BAR = 0.28
 """Height of a bar in inches."""
 COLOURS = ("#3b6ea5", "#c1666b")
 """Of what is faster, and of what is slower."""
-_LEAST_SHARE = 0.01
+LEAST_SHARE = 0.01
+"""Of a limit: below it something else is what takes the time."""
 _VERSION = re.compile(r"\d\.\d")
 STYLE: dict[Any, object] = {
     "svg.hashsalt": "sigma_scale",
@@ -77,17 +78,24 @@ def write_page(results: dict[str, list[Result]], folder: Path) -> Path:
 
 
 def _introduction(results: dict[str, list[Result]]) -> str:
-    machines = sorted(
-        {
-            f"{r.machine['processor']}, {r.machine['cores']} cores, "
-            f"{r.machine['memory, GB']} GB, Python {r.machine['python']}, "
-            f"commit {r.machine['commit']}"
-            for found in results.values()
-            for r in found
-        }
-    )
+    commits: dict[str, dict[str, set[str]]] = {}
+    for name, found in results.items():
+        for machine in (result.machine for result in found):
+            where = (
+                f"{machine['processor']}, {machine['cores']} cores, {machine['memory, GB']} GB, "
+                f"Python {machine['python']}"
+            )
+            commits.setdefault(where, {}).setdefault(machine["commit"], set()).add(name)
+    machines = [f"{where} ({_of_commits(known)})" for where, known in sorted(commits.items())]
     modules = ", ".join(f"`{name}`" for name in results)
     return _INTRODUCTION.format(modules=modules, machine="; ".join(machines))
+
+
+def _of_commits(names: dict[str, set[str]]) -> str:
+    """Say of which commit the benchmarks were, where there are several which of them."""
+    if len(names) == 1:
+        return f"commit {next(iter(names))}"
+    return "; ".join(f"commit {commit}: {', '.join(sorted(of))}" for commit, of in names.items())
 
 
 def _section(name: str, results: Iterable[Result]) -> str:
@@ -162,7 +170,7 @@ def draw_peers(results: dict[str, list[Result]], path: Path) -> bool:
 
 def draw_limits(results: dict[str, list[Result]], path: Path) -> bool:
     """Draw the share of its limit that each stage reaches, where that can be seen."""
-    rows = [row for row in _rows(results) if (row.of_limit or 0) >= _LEAST_SHARE]
+    rows = [row for row in _rows(results) if (row.of_limit or 0) >= LEAST_SHARE]
 
     def draw(axes: Axes) -> None:
         shares = [row.of_limit or 0.0 for row in rows]

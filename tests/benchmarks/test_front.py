@@ -30,6 +30,15 @@ def test_the_front_page_shows_what_was_measured():
     )
 
 
+@pytest.mark.parametrize(("share", "shown"), [(0.01, 0.01), (0.0099, None)])
+def test_a_limit_that_is_far_away_is_left_out(share, shown):
+    row = Row(stage="zoom", size=1.0, seconds=1.0, limit="memory", of_limit=share)
+    found = front.find(
+        {"gui": [Result("gui", {}, {}, [row], MACHINE)]}, front.Entry("a", "gui", "gui", "zoom")
+    )
+    assert (found.stage, found.of_limit) == ("a", shown)
+
+
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     entries = (front.Entry("a zoom", "gui", "gui: f", "zoom", -1),)

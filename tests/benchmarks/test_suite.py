@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -155,6 +156,15 @@ def test_the_page_shows_rows_figures_and_plots(tmp_path):
     ):
         assert f"plots/{plot}.svg" in text
         assert said in (tmp_path / "plots" / f"{plot}.svg").read_text()
+
+
+def test_the_page_says_which_commits_were_measured(tmp_path):
+    old, new = result_of("a"), result_of("b")
+    text = write_page({"gui": [old], "latent": [old]}, tmp_path).read_text()
+    assert f"(commit {old.machine['commit']})" in text
+    new = replace(new, machine={**new.machine, "commit": "0123abc"})
+    text = write_page({"gui": [old], "latent": [new], "mixture": [new]}, tmp_path).read_text()
+    assert f"(commit {old.machine['commit']}: gui; commit 0123abc: latent, mixture)" in text
 
 
 def test_a_page_without_peers_has_no_plot_of_them(tmp_path):
