@@ -36,12 +36,14 @@ def _drawn(path: Location, what: str) -> Figure:
     if "energy" in array.dims and array.ndim <= 2:  # noqa: PLR2004
         lines = _lines(path)
         if "phase" in array.dims:
-            return plot.plot_phase_spectra(array, lines)
+            drawn = array["phase"].isin(_largest(path))
+            return plot.plot_phase_spectra(array.isel(phase=drawn.to_numpy()), lines)
         return plot.plot_sum_spectrum(array, lines, log=True)
     if array.name == "labels":
-        return plot.plot_phase_map(array)
+        return plot.plot_phase_map(array, listed=_largest(path))
     if array.name == "latent" and array.sizes.get("component") == 2:  # noqa: PLR2004
-        return plot.plot_latent(array.to_numpy(), array_named(path, "labels").to_numpy())
+        labels = array_named(path, "labels").to_numpy()
+        return plot.plot_latent(array.to_numpy(), labels, listed=_largest(path))
     if set(array.dims) == {"y", "x"}:
         return plot.plot_image(array, title=array.attrs.get("long_name"))
     if {"y", "x"} < set(array.dims):
@@ -49,6 +51,14 @@ def _drawn(path: Location, what: str) -> Figure:
     raise ParameterError(
         f"There is no figure of {what} with the dimensions {array.dims}. Write a .csv."
     )
+
+
+def _largest(path: Location) -> list[int]:
+    """Phases that are named and drawn; of many the largest, as in a report."""
+    from sigma_scale.phases import proportions
+    from sigma_scale.workflow.figures import largest_phases
+
+    return largest_phases(proportions(array_named(path, "labels")))
 
 
 def _lines(path: Location) -> list[str]:

@@ -14,9 +14,11 @@ from sigma_scale.plot import FigurePanel
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
+
     from sigma_scale.workflow.pipeline import PhaseMapping
 
-__all__ = ["make_figures", "phase_names"]
+__all__ = ["largest_phases", "make_figures", "phase_names"]
 
 _MOST_SHOWN = 20
 """Phases that legends name and whose spectra are drawn: the largest."""
@@ -50,7 +52,7 @@ def make_figures(result: PhaseMapping) -> dict[str, FigurePanel]:
     """
     phases = phase_names(result)
     names = {**phases, -1: "Not assigned"}
-    shown = _largest(result)
+    shown = largest_phases(result.proportions)
     lines = result.settings.lines or ()
     labels = result.clusters["labels"]
     colours = plot.phase_colours(list(names))
@@ -104,11 +106,23 @@ def make_figures(result: PhaseMapping) -> dict[str, FigurePanel]:
     return panels
 
 
-def _largest(result: PhaseMapping) -> list[int]:
-    """Return the numbers of the largest phases in their order."""
-    sizes = result.spectra["n_pixels"]
-    order = np.argsort(-sizes.to_numpy(), kind="stable")[:_MOST_SHOWN]
-    return sorted(int(phase) for phase in sizes["phase"].to_numpy()[order])
+def largest_phases(proportions: pd.DataFrame) -> list[int]:
+    """
+    Choose the phases that legends name and whose spectra are drawn.
+
+    Parameters
+    ----------
+    proportions : pandas.DataFrame
+        Pixels of each phase, as :func:`sigma_scale.phases.proportions` gives them.
+
+    Returns
+    -------
+    list of int
+        Numbers of the 20 largest, in their order.
+    """
+    pixels = proportions["pixels"]
+    largest = pixels[pixels.index >= 0].sort_values(ascending=False, kind="stable")[:_MOST_SHOWN]
+    return sorted(int(phase) for phase in largest.index)
 
 
 def _left_out(phases: Mapping[int, str], shown: Sequence[int], how: str, table: str) -> str:

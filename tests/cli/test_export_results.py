@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -109,6 +110,25 @@ def test_masks_at_the_size_of_an_image(call, results):
         assert code == 0, err
         mask = np.asarray(Image.open(f"{name}/2_phase_2.png"))
         np.testing.assert_array_equal(mask, np.kron(labels == 2, np.ones(times)) * 255)
+
+
+def test_figures_show_the_largest_of_many_phases(call, results, tmp_path):
+    from sigma_scale.phases import phase_spectra
+
+    folder, labels, *_ = results
+    many = tmp_path / "many.zarr"
+    stored = store.write_map(store.open_map(folder / "map.zarr"), many)
+    # 27 phases, the larger the higher their number.
+    rising = np.minimum(np.sqrt(np.arange(64 * 64) / 3).astype(np.int32), 26)
+    numbers = labels.copy(data=rising.reshape(64, 64))
+    spectra = phase_spectra(stored, numbers)
+    store.write_result(many, "phases", xr.merge([numbers.rename("labels"), spectra]))
+    assert call("export", many, "few", "--what", "figures", "--figure-format", "svg")[0] == 0
+    assert "and 7 more" in Path("few/phase_map.svg").read_text()
+    drawn = Path("few/phase_spectra.svg").read_text()
+    assert "Phase 26" in drawn
+    assert "Phase 7" in drawn
+    assert "Phase 6" not in drawn
 
 
 def test_a_folder_of_figures(call, results, tmp_path):
