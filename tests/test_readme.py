@@ -75,7 +75,7 @@ def test_python_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         # The one thing changed: a file of Bruker's can't be written here.
         exec(block.replace("my_map.bcf", "my_map.hspy"), namespace)  # noqa: S102
     assert len(blocks) == 9
-    assert len(list(tmp_path.glob("clusters_*.svg"))) == 2
+    assert [path.name for path in tmp_path.glob("clusters*.svg")] == ["clusters.svg"]
     assert (tmp_path / "clusters.csv").is_file()
     assert (tmp_path / "my_map-python" / "report.html").is_file()
     assert namespace["area"].shape[1] > 128

@@ -192,7 +192,7 @@ def _latent_panel(
     points, groups = compute.run(
         result.latent[some, some], labels[some, some], description="Points of the latent space"
     )
-    which = "each pixel" if step == 1 else f"each pixel of every {step}th row and column"
+    which = "each pixel" if step == 1 else f"one pixel in {step**2}, in rows and columns,"
     return FigurePanel(
         plot.plot_latent(points.to_numpy(), groups.to_numpy(), colours, names=names, listed=shown),
         f"Latent space (UMAP): {which} of the binned map is a point, coloured by its phase. "

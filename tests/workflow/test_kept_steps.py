@@ -167,13 +167,13 @@ def test_large_latent_spaces_are_drawn_of_some_pixels(in_memory, monkeypatch):
     drawn = []
     draw = figures.plot.plot_latent
 
-    def spy(points, labels, colours):
+    def spy(points, labels, *others, **options):
         drawn.append((points, labels))
-        return draw(points, labels, colours)
+        return draw(points, labels, *others, **options)
 
     monkeypatch.setattr(figures.plot, "plot_latent", spy)
     panel = figures.make_figures(in_memory)["latent"]
-    assert "every 2th row" in panel.caption
+    assert "one pixel in 4, in rows and columns" in panel.caption
     ((points, labels),) = drawn
     np.testing.assert_array_equal(points, in_memory.latent.to_numpy()[::2, ::2])
     np.testing.assert_array_equal(labels, in_memory.clusters["labels"].to_numpy()[::2, ::2])
